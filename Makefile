@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Two commands do all: `make demo` and `make test`. Both set up what they need.
+
+PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
+  command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3,11) <= sys.version_info[:2] <= (3,12))' \
+  && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+RUN_STAMP := $(VENV)/.installed
+DEV_STAMP := $(VENV)/.installed-dev
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+
+.PHONY: help demo test lint types unit wire scenarios faults soak lock clean
+
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "Candor needs Python 3.11 or 3.12: apt install python3 python3-venv"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "Python's venv module is missing: apt install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# --no-deps: the lock file names every package, with hashes; nothing else is installed.
+$(RUN_STAMP): requirements.lock pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --quiet --no-deps --require-hashes -r requirements.lock
+	$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV_STAMP): requirements-dev.lock $(RUN_STAMP)
+	$(PIP) install --quiet --no-deps --require-hashes -r requirements-dev.lock
+	@touch $@
+
+demo: $(RUN_STAMP) ## six real calls to simulated callees, checked against the callees' own records
+	$(BIN)/candor demo --home demo-home
+
+test: $(DEV_STAMP) lint types ## every test that CI runs (under 15 minutes on two cores)
+	$(BIN)/python -m pytest -q --durations=15
+
+lint: $(DEV_STAMP) ## ruff: lint and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(DEV_STAMP) ## mypy in strict mode
+	$(BIN)/mypy compliance dialer voicebot storage console sip_sim
+
+unit: $(DEV_STAMP) ## the pure core alone (seconds)
+	$(BIN)/python -m pytest -q tests/unit
+
+wire: $(DEV_STAMP) ## real SIP peers on loopback
+	$(BIN)/python -m pytest -q tests/wire tests/sim
+
+scenarios: $(DEV_STAMP) ## whole calls, judged by the recorded audio
+	$(BIN)/python -m pytest -q tests/scenarios
+
+faults: $(DEV_STAMP) ## processes killed in mid-call
+	$(BIN)/python -m pytest -q tests/faults
+
+soak: $(DEV_STAMP) ## 300 and more calls through one dialer process (about 15 minutes)
+	$(BIN)/python -m tests.soak.run
+
+lock: $(DEV_STAMP) ## write the lock files anew from pyproject.toml
+	$(BIN)/python -m tools.lock
+
+clean: ## remove what was built
+	rm -rf $(VENV) demo-home demo-report build *.egg-info .mypy_cache .ruff_cache .pytest_cache
