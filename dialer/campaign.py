@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One call from due contact to sealed record: the main path, top to bottom.
+
+Five hops (docs/architecture.md): claim, authorise by rule, authorise by
+commit, talk, finish. No hop is skipped and nothing else places calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from compliance.calendar import add_calendar_months
+from compliance.clock import Clock
+from compliance.errors import AuthorisationDenied, LeaseLost, LineUnproven, SpeechError
+from compliance.facts import (
+    Attempt,
+    Blame,
+    CallRecord,
+    Claim,
+    HomeKind,
+    LineFacts,
+    Outcome,
+    Permit,
+    Refusal,
+    RefusalScope,
+)
+from compliance.gate import authorize
+from compliance.rulebook import Rulebook
+from dialer import outcome
+from dialer.call import Why
+from dialer.leg import CallLeg
+from dialer.lines import Line, choose
+from dialer.orphans import dialog_of
+from dialer.proof import SimulatorKey, prove
+from dialer.recorder import CallRecorder
+from dialer.sip import SipEndpoint
+from dialer.writer import Writer
+from storage.store import Store
+from voicebot.prompts import RenderedScript
+from voicebot.session import Conversation, converse
+from voicebot.speech import SpeechClient, SpeechStream
+
+log = structlog.get_logger("dialer.campaign")
+
+DISCLOSURE_LIMIT_MS = 3000  # S1
+_BYE_TIMEOUT_S = 35.0  # a BYE transaction without an answer ends after 32 s (RFC 3261 timer F)
+
+
+class Placed(enum.Enum):
+    """What came of asking for one more call."""
+
+    NOTHING_DUE = "nothing_due"
+    REFUSED = "refused"  # the gate or the authorising transaction said no
+    DONE = "done"
+
+
+@dataclass(slots=True)
+class DialContext:
+    """What a dialer process needs to place calls; made once by ``worker``."""
+
+    campaign: str
+    store: Store
+    writer: Writer
+    endpoint: SipEndpoint
+    speech: SpeechClient
+    rulebook: Rulebook
+    script: RenderedScript
+    clock: Clock
+    worker: str
+    tenant: str
+    objects: Path
+    ring_timeout_s: float
+    lease_s: float
+    simulator_key: SimulatorKey | None
+    report: Callable[[str, Mapping[str, Any]], None]
+    legs: dict[str, CallLeg] = field(default_factory=dict)  # attempt id -> live leg
+    live: dict[str, int] = field(default_factory=dict)  # line id -> live calls
+    stopping: bool = False
+    held: str = ""  # why no new call is placed just now; empty: dial on
+
+
+async def place_one_call(ctx: DialContext) -> Placed:
+    """Place the next due call of the campaign and see it through to its record."""
+    # 1. Lease a due contact with everything the rules need to know.
+    claim = await ctx.writer.run(
+        ctx.store.claim,
+        ctx.campaign,
+        worker=ctx.worker,
+        now=ctx.clock.wall(),
+        lease_s=ctx.lease_s,
+    )
+    if claim is None:
+        return Placed.NOTHING_DUE
+    if ctx.stopping:
+        await ctx.writer.run(ctx.store.release, claim)
+        return Placed.NOTHING_DUE
+
+    # 2. Every rule, in one pure call.
+    request = claim.request.evolve(lines=await _prove_lines(ctx, claim))
+    verdict = authorize(request, ctx.rulebook, ctx.clock)
+    if isinstance(verdict, Refusal):
+        await ctx.writer.run(ctx.store.refuse, claim, verdict.decision, ctx.clock.wall())
+        rules = sorted({finding.rule for finding in verdict.decision.refusing})
+        ctx.report("refused", {"attempt": request.attempt_id, "rules": rules})
+        return Placed.REFUSED
+
+    # 3. Caps and refusals once more, and the attempt made durable: it counts from here.
+    try:
+        attempt = await ctx.writer.run(ctx.store.authorise, verdict, claim, ctx.clock.wall())
+    except (AuthorisationDenied, LeaseLost) as denied:
+        log.info("not authorised", action="attempt.denied", cause=type(denied).__name__)
+        return Placed.REFUSED
+
+    # 4. Ring, talk, hang up.
+    lease = asyncio.create_task(_keep_lease(ctx, claim))
+    try:
+        record, sealed = await _talk(ctx, claim, attempt, verdict)
+    finally:
+        lease.cancel()
+
+    # 5. Everything the call leaves behind, in one transaction.
+    leaf = await ctx.writer.run(ctx.store.finish, claim, record, sealed)
+    ctx.report("ended", _summary(record, leaf))
+    return Placed.DONE
+
+
+async def _prove_lines(ctx: DialContext, claim: Claim) -> tuple[LineFacts, ...]:
+    """A demo home learns, a moment before the dial, which lines are simulators."""
+    if claim.request.home is not HomeKind.DEMO or ctx.simulator_key is None:
+        return claim.request.lines
+    facts = []
+    for line in claim.request.lines:
+        try:
+            await prove(line.address, ctx.simulator_key)
+            facts.append(line.evolve(simulator_proven=True))
+        except LineUnproven as unproven:
+            log.warning("line unproven", action="line.unproven", line=line.id, why=unproven.detail)
+            ctx.report("unproven", {"line": line.id, "why": str(unproven)})
+            facts.append(line.evolve(simulator_proven=False))
+    return tuple(facts)
+
+
+async def _keep_lease(ctx: DialContext, claim: Claim) -> None:
+    """Renew the lease while the call lives, so that nobody settles it under us."""
+    while True:
+        await asyncio.sleep(ctx.lease_s / 3)
+        try:
+            await ctx.writer.run(ctx.store.renew, claim, ctx.clock.wall())
+        except LeaseLost:
+            log.error("lease lost in mid-call", action="lease.lost", attempt=claim.lease_id)
+            return
+
+
+async def _talk(
+    ctx: DialContext, claim: Claim, attempt: Attempt, permit: Permit
+) -> tuple[CallRecord, Any]:
+    """INVITE, wait, converse, hang up; returns the record and the sealed recording."""
+    lines = {facts.id: Line.of(facts) for facts in claim.request.lines}
+    line = choose(permit.decision.lines, lines, ctx.live)
+    recorder = CallRecorder(ctx.writer, ctx.store, ctx.objects, ctx.tenant, attempt.id)
+    blank = CallRecord(attempt.id, Outcome.LINE_FAILED, Blame.US, line.id)
+    ctx.live[line.id] = ctx.live.get(line.id, 0) + 1
+    try:
+        leg = await ctx.endpoint.place(permit, line)
+        leg.tap = recorder.feed
+        ctx.legs[attempt.id] = leg
+        if ctx.stopping:
+            leg.withdraw(Why.STOPPED)
+        ctx.report("dialing", {"attempt": attempt.id, "contact": claim.request.contact.number.masked})
+        answered = await leg.wait_answer(ctx.ring_timeout_s)
+        conversation: Conversation | None = None
+        sealed = None
+        if answered and leg.state.withdrawn is None:
+            conversation = await _converse(ctx, claim, attempt, leg, recorder, line)
+        if answered:
+            await leg.hangup()
+        await leg.wait_ended(_BYE_TIMEOUT_S)
+        if conversation is not None:
+            sealed = await recorder.close(keep_callee=conversation.notice_ms is not None)
+        record = _record(ctx, blank, leg, conversation)
+        if sealed is not None:
+            record = record.evolve(recording=sealed.id)
+        return record, sealed
+    except BaseException:
+        recorder.abandon()
+        raise
+    finally:
+        ctx.live[line.id] -= 1
+        ctx.legs.pop(attempt.id, None)
+
+
+async def _converse(
+    ctx: DialContext,
+    claim: Claim,
+    attempt: Attempt,
+    leg: CallLeg,
+    recorder: CallRecorder,
+    line: Line,
+) -> Conversation:
+    """The conversation of an answered call, its recording open and its refusal durable."""
+    dialog = dialog_of(leg.answer_message, line.address)
+    ctx.report("answered", {"attempt": attempt.id, "dialog": dialog and dialog.to_json()})
+    answered_at = _wall_of(ctx.clock, leg.answered_at_monotonic)
+    opening = asyncio.gather(
+        ctx.writer.run(ctx.store.mark_answered, attempt.id, answered_at), recorder.open()
+    )
+    stream: SpeechStream | None = None
+    try:
+        stream = await ctx.speech.open(attempt.id, claim.request.script.language)
+    except SpeechError as error:
+        log.error("no recognizer", action="speech.lost", cause=type(error).__name__)
+
+    async def refused(how: str, at_ms: int) -> None:
+        at = answered_at + timedelta(milliseconds=at_ms)
+        until = add_calendar_months(at, ctx.rulebook.refusal_months)
+        await ctx.writer.run(
+            ctx.store.record_refusal,
+            attempt.id,
+            how=how,
+            at=at,
+            until=until,
+            scope=RefusalScope.COMPANY,
+        )
+        ctx.report("refusal", {"attempt": attempt.id, "how": how})
+
+    try:
+        return await converse(leg, ctx.script, stream, clock=ctx.clock, on_refusal=refused)
+    finally:
+        if stream is not None:
+            stream.close()
+        await opening
+
+
+def _record(
+    ctx: DialContext, blank: CallRecord, leg: CallLeg, talk: Conversation | None
+) -> CallRecord:
+    """What SIP saw and what the conversation says of itself, as one record."""
+    times = leg.times
+    record = blank.evolve(
+        sip_call_id=leg.sip_call_id,
+        sip_status=200 if leg.state.answered else leg.state.status,
+        sip_reason=leg.state.reason,
+        invited_at=_wall_of(ctx.clock, times.invited),
+        ringing_at=times.ringing and _wall_of(ctx.clock, times.ringing),
+        answered_at=times.answered and _wall_of(ctx.clock, times.answered),
+        ended_at=_wall_of(ctx.clock, times.ended) if times.ended else ctx.clock.wall(),
+        ended_by=leg.state.ended_by,
+    )
+    if talk is None or times.answered is None:
+        result, blame = outcome.of_unanswered(leg.state)
+        return record.evolve(outcome=result, blame=blame)
+    ended = times.ended if times.ended is not None else ctx.clock.monotonic()
+    violations = list(talk.violations)
+    if talk.disclosed_ms is not None and talk.disclosed_ms > DISCLOSURE_LIMIT_MS:
+        violations.append("S1")
+    if leg.tape.dropped or leg.lost_events:
+        violations.append("S6")  # part of the call is missing from its recording
+    return record.evolve(
+        outcome=talk.outcome,
+        blame=talk.blame,
+        duration_ms=round((ended - times.answered) * 1000),
+        disclosed_ms=talk.disclosed_ms,
+        notice_ms=talk.notice_ms,
+        refused=talk.refused,
+        refused_ms=talk.refused_ms,
+        farewell_ms=talk.farewell_ms,
+        callback=talk.callback,
+        feedback=talk.feedback,
+        transcript=talk.transcript,
+        keys=talk.keys,
+        violations=tuple(dict.fromkeys(violations)),
+        max_gap_ms=round(leg.tape.max_gap_s * 1000),
+    )
+
+
+def _wall_of(clock: Clock, monotonic: float | None) -> datetime:
+    """The wall time of a monotonic instant of the near past."""
+    now = clock.wall()
+    if monotonic is None:
+        return now
+    return now - timedelta(seconds=clock.monotonic() - monotonic)
+
+
+def _summary(record: CallRecord, leaf: str) -> dict[str, Any]:
+    """The facts of a finished call that progress displays show; no personal data."""
+    return {
+        "attempt": record.attempt_id,
+        "outcome": record.outcome.value,
+        "blame": record.blame.value,
+        "sip_status": record.sip_status,
+        "disclosed_ms": record.disclosed_ms,
+        "refused": record.refused,
+        "duration_ms": record.duration_ms,
+        "violations": list(record.violations),
+        "max_gap_ms": record.max_gap_ms,
+        "leaf": leaf,
+    }

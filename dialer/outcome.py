@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""SIP status of an unanswered call -> outcome and blame (RFC 3261 section 21, RFC 8197 …).
+
+A talk that took place is classified by the conversation; this table is for
+calls in which nobody was spoken to.
+"""
+
+from __future__ import annotations
+
+from compliance.facts import Blame, Outcome
+from dialer.call import State, Why
+
+_BY_STATUS: dict[int, tuple[Outcome, Blame]] = {
+    302: (Outcome.LINE_FAILED, Blame.CARRIER),  # redirection is never followed: it would
+    # place an INVITE that no permit names
+    401: (Outcome.LINE_FAILED, Blame.US),
+    403: (Outcome.LINE_FAILED, Blame.CARRIER),
+    404: (Outcome.INVALID_NUMBER, Blame.CARRIER),
+    407: (Outcome.LINE_FAILED, Blame.US),
+    408: (Outcome.LINE_FAILED, Blame.CARRIER),
+    410: (Outcome.INVALID_NUMBER, Blame.CARRIER),
+    480: (Outcome.UNAVAILABLE, Blame.CALLEE),
+    484: (Outcome.INVALID_NUMBER, Blame.US),
+    486: (Outcome.BUSY, Blame.CALLEE),
+    487: (Outcome.CANCELLED, Blame.US),
+    488: (Outcome.LINE_FAILED, Blame.US),
+    600: (Outcome.BUSY, Blame.CALLEE),
+    603: (Outcome.REJECTED, Blame.CALLEE),
+    604: (Outcome.INVALID_NUMBER, Blame.CARRIER),
+    607: (Outcome.REJECTED, Blame.CALLEE),  # RFC 8197: unwanted
+    608: (Outcome.REJECTED, Blame.CARRIER),  # RFC 8688: rejected by an analytics engine
+}
+
+
+def of_unanswered(state: State) -> tuple[Outcome, Blame]:
+    """Outcome and blame of a call that ended before any answer."""
+    if state.withdrawn is Why.RANG_OUT:
+        if state.rang:
+            return Outcome.NO_ANSWER, Blame.CALLEE
+        return Outcome.LINE_FAILED, Blame.CARRIER
+    if state.withdrawn is not None:
+        return Outcome.CANCELLED, Blame.US
+    if state.status == 408 and state.rang:
+        return Outcome.NO_ANSWER, Blame.CALLEE
+    known = _BY_STATUS.get(state.status)
+    if known is not None:
+        return known
+    if 400 <= state.status < 500:
+        return Outcome.UNAVAILABLE, Blame.CARRIER
+    return Outcome.LINE_FAILED, Blame.CARRIER

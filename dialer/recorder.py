@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Carries both channels of a live call to the sealed recording (S4, S6, P5).
+
+Audio is A-law encoded as it arrives and written on the writer thread about
+twice a second. The wrapped keys are in the database before the first chunk is
+on disk, so that the prefix left by a killed process can be opened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from pathlib import Path
+
+import numpy as np
+import structlog
+
+from dialer.writer import Writer
+from storage.g711 import encode_alaw
+from storage.objects import FolderObjects
+from storage.recordings import RecordingWriter, SealedRecording
+from storage.store import Store
+
+log = structlog.get_logger("dialer.recorder")
+
+_FLUSH_S = 0.5
+
+
+class CallRecorder:
+    """One call's recording; ``feed`` takes int16 8 kHz audio of both channels in step."""
+
+    def __init__(
+        self, writer: Writer, store: Store, objects: Path, tenant: str, attempt_id: str
+    ) -> None:
+        self._writer = writer
+        self._store = store
+        self._objects = objects
+        self._tenant = tenant
+        self._attempt = attempt_id
+        self._heard = bytearray()
+        self._sent = bytearray()
+        self._file: RecordingWriter | None = None
+        self._flusher: asyncio.Task[None] | None = None
+
+    def feed(self, heard: bytes, sent: bytes) -> None:
+        """Take what was heard from and sent to the callee in the same interval."""
+        self._heard += encode_alaw(np.frombuffer(heard, "<i2"))
+        self._sent += encode_alaw(np.frombuffer(sent, "<i2"))
+
+    async def open(self) -> None:
+        """Make keys and files; called once, when the call is answered."""
+        self._file = await self._writer.run(self._open)
+        self._flusher = asyncio.create_task(self._flush_regularly(), name="recorder")
+
+    def _open(self) -> RecordingWriter:
+        file = RecordingWriter.create(
+            FolderObjects(self._objects),
+            self._store.keyring,
+            tenant=self._tenant,
+            call_id=self._attempt,
+            recording_id=secrets.token_hex(16),
+        )
+        self._store.open_recording_row(self._attempt, file.opening)
+        return file
+
+    async def _flush_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(_FLUSH_S)
+            await self._flush()
+
+    async def _flush(self) -> None:
+        if self._file is None or not self._heard:
+            return
+        heard, sent = bytes(self._heard), bytes(self._sent)
+        self._heard.clear()
+        self._sent.clear()
+        await self._writer.run(self._file.write, heard, sent)
+
+    async def close(self, *, keep_callee: bool) -> SealedRecording | None:
+        """Write the rest and seal; the callee's track is shredded unless ``keep_callee`` (S4)."""
+        await self._stop_flusher()
+        if self._file is None:
+            return None
+        await self._flush()
+        file, self._file = self._file, None
+        return await self._writer.run(file.close, keep_callee)
+
+    async def _stop_flusher(self) -> None:
+        if self._flusher is not None:
+            self._flusher.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._flusher
+            self._flusher = None
+
+    def abandon(self) -> None:
+        """The call broke off: leave the sealed prefix as a killed process would."""
+        if self._flusher is not None:
+            self._flusher.cancel()
+        self._file = None

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What must happen regularly while dialing, as APScheduler jobs.
+
+A job that fails is reported and tried again at its next time; none of them
+overlaps itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from compliance.clock import Clock
+from storage.ledger import Sequencer
+from storage.store import Store
+
+log = structlog.get_logger("dialer.schedule")
+
+SEQUENCE_S = 0.5  # an entry has its global index ≤ 1 s after its commit
+CHECKPOINT_S = 5.0  # asks; the sequencer signs every 60 s or 1,000 entries
+SETTLE_S = 2.0
+
+
+def build(
+    sequencer: Sequencer, store: Store, clock: Clock, settled: Callable[[list[str]], None]
+) -> BackgroundScheduler:
+    """A scheduler ready to start; one worker thread, so that jobs never race each other."""
+    scheduler = BackgroundScheduler(
+        executors={"default": ThreadPoolExecutor(1)},
+        job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        timezone="UTC",
+    )
+
+    def settle() -> None:
+        attempts = store.settle_expired(clock.wall())
+        if attempts:
+            settled(attempts)
+
+    scheduler.add_job(
+        lambda: sequencer.run_once(clock.wall()), "interval", seconds=SEQUENCE_S, id="sequence"
+    )
+    scheduler.add_job(
+        lambda: sequencer.checkpoint(clock.wall()), "interval", seconds=CHECKPOINT_S, id="checkpoint"
+    )
+    scheduler.add_job(settle, "interval", seconds=SETTLE_S, id="settle")
+    scheduler.add_listener(_failed, EVENT_JOB_ERROR)
+    return scheduler
+
+
+def _failed(event: JobExecutionEvent) -> None:
+    log.error("job failed", action="job.failed", job=event.job_id, kind=type(event.exception).__name__)

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``candor.toml``: one typed file; an unknown key is an error, never ignored.
+
+Precedence: command-line option, then ``candor.toml``, then the default here.
+Nothing is read from the environment.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from compliance.errors import ConfigError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StorageSettings(_Section):
+    url: str = "sqlite:///candor.db"  # relative paths start at the home folder
+    objects: str = "objects"
+    anchors: str = "anchors"  # where checkpoints go out of the database's reach
+
+
+class SipSettings(_Section):
+    host: str = "127.0.0.1"
+    sip_port: int = Field(default=0, ge=0, le=65535)  # first; 0: any free port
+    rtp_port: int = Field(default=0, ge=0, le=65000)
+    rtp_ports_per_process: int = Field(default=64, ge=8)
+    max_calls_per_process: int = Field(default=250, ge=1)
+    user_agent: str = "Candor"
+
+
+class DialSettings(_Section):
+    processes: int = Field(default=1, ge=1, le=64)
+    max_calls: int = Field(default=4, ge=1)  # at a time, over all processes
+    ring_timeout_s: float = Field(default=35.0, gt=0)
+    lease_s: float = Field(default=60.0, gt=5)
+    stop_after_lag_s: float = Field(default=60.0, gt=0)  # ledger sequencing behind
+
+
+class SpeechSettings(_Section):
+    processes: int = Field(default=1, ge=1, le=64)
+    models: dict[str, str] = Field(default_factory=lambda: {"zh": "zh-demo", "en": "en-demo"})
+
+
+class PolicySettings(_Section):
+    profiles: tuple[str, ...] = ("cn_seed",)
+    industry: str = "general"
+
+
+class Settings(_Section):
+    """Everything that may be set. Paths are relative to the home folder."""
+
+    schema_version: int = Field(alias="schema", ge=1, le=1)
+    language: str = Field(default="zh", pattern="^(zh|en)$")
+    node: str = Field(default="node1", pattern="^[a-z0-9-]{1,32}$")
+    storage: StorageSettings = StorageSettings()
+    sip: SipSettings = SipSettings()
+    dial: DialSettings = DialSettings()
+    speech: SpeechSettings = SpeechSettings()
+    policy: PolicySettings = PolicySettings()
+
+
+def load(home: Path) -> Settings:
+    """Read ``HOME/candor.toml``.
+
+    Raises:
+        ConfigError: names the key, what is wrong with it and where the file is.
+    """
+    path = home / "candor.toml"
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"no candor.toml in {home}",
+            field="home",
+            remedy="make a home with `candor init`, or name one with --home",
+        ) from None
+    try:
+        return Settings.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(str(error), field="candor.toml", remedy="mend the line named") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        cause = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
+        raise ConfigError(
+            cause, field=f"candor.toml: {key}", remedy="see docs/configuration.md"
+        ) from None
+
+
+class Home:
+    """The folder everything of one installation lives in."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self.settings = load(self.root)
+
+    @property
+    def database_url(self) -> str:
+        url = self.settings.storage.url
+        prefix = "sqlite:///"
+        if url.startswith(prefix) and not url.startswith(prefix + "/"):
+            return f"{prefix}{self.root / url.removeprefix(prefix)}"
+        return url
+
+    @property
+    def objects(self) -> Path:
+        return self.root / self.settings.storage.objects
+
+    @property
+    def anchors(self) -> Path:
+        return self.root / self.settings.storage.anchors
+
+    @property
+    def keys(self) -> Path:
+        return self.root / "keys" / "master.json"
+
+    @property
+    def simulator_key(self) -> Path:
+        return self.root / "keys" / "sim.pub"
+
+    @property
+    def prompts(self) -> Path:
+        return self.root / "prompts"
+
+    @property
+    def run(self) -> Path:
+        return self.root / "run"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    def model(self, language: str) -> Path:
+        """Folder of the Vosk model for ``language``: in the home, else one we ship."""
+        name = self.settings.speech.models.get(language, "")
+        own = self.root / "models" / name
+        return own if own.is_dir() else _shipped_models() / name
+
+
+def _shipped_models() -> Path:
+    import voicebot
+
+    return Path(voicebot.__path__[0]) / "models"

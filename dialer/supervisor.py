@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Starts, watches, drains and restarts dialer and speech processes.
+
+A process that dies touches only its own calls: the supervisor says BYE for
+them, the lease of each runs out and the record settles, and a new process
+takes over the rest of the campaign.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from compliance.clock import Clock
+from compliance.errors import TelephonyError
+from dialer import schedule
+from dialer.orphans import Dialog, say_goodbye
+from dialer.settings import Home
+from dialer.worker import Order
+from storage.ledger import Sequencer
+from storage.store import Store
+
+log = structlog.get_logger("dialer.supervisor")
+
+_RESTARTS = 5  # within _RESTART_WINDOW_S; then the run fails instead of crash-looping
+_RESTART_WINDOW_S = 60.0
+_SPEECH_START_S = 20.0
+_STOP_S = 8.0
+
+Report = Callable[[str, Mapping[str, Any]], None]
+
+
+@dataclass(slots=True)
+class _Worker:
+    name: str
+    process: asyncio.subprocess.Process
+    dialogs: dict[str, Dialog] = field(default_factory=dict)  # attempt id -> answered dialog
+    finished: bool = False
+    error: str = ""
+
+
+class Supervisor:
+    """Runs one campaign on this machine until nothing is due or it is stopped."""
+
+    def __init__(
+        self,
+        home: Home,
+        store: Store,
+        sequencer: Sequencer,
+        clock: Clock,
+        report: Report,
+        passphrase: str | None = None,
+    ) -> None:
+        self._home = home
+        self._store = store
+        self._sequencer = sequencer
+        self._clock = clock
+        self._report = report
+        self._passphrase = passphrase
+        self._workers: dict[str, _Worker] = {}
+        self._speech: dict[int, asyncio.subprocess.Process] = {}
+        self._stopping = False
+        self._deaths: deque[float] = deque()
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Process ids by name: ``worker1``, ``speech1`` …"""
+        found = {name: w.process.pid for name, w in self._workers.items()}
+        return found | {f"speech{i + 1}": p.pid for i, p in self._speech.items()}
+
+    async def run(self, campaign: str) -> None:
+        """Dial ``campaign`` to its end.
+
+        Raises:
+            TelephonyError: processes keep dying, or one could not start.
+        """
+        settings = self._home.settings
+        self._home.run.mkdir(mode=0o700, exist_ok=True)
+        jobs = schedule.build(self._sequencer, self._store, self._clock, self._settled)
+        jobs.start()
+        speech_watch: list[asyncio.Task[None]] = []
+        try:
+            await asyncio.gather(
+                *(self._start_speech(i) for i in range(settings.speech.processes))
+            )
+            speech_watch = [
+                asyncio.create_task(self._keep_speech(i)) for i in range(settings.speech.processes)
+            ]
+            async with asyncio.TaskGroup() as group:
+                for index in range(settings.dial.processes):
+                    group.create_task(self._keep_worker(index, campaign))
+        finally:
+            self._stopping = True
+            for task in speech_watch:
+                task.cancel()
+            await self._end_processes()
+            jobs.shutdown(wait=True)
+            now = self._clock.wall()
+            self._sequencer.run_once(now)
+            self._sequencer.checkpoint(now, force=True)
+
+    def stop(self) -> None:
+        """No restarts any more; workers see the campaign's state and drain."""
+        self._stopping = True
+
+    # ------------------------------------------------------------ dialer processes
+
+    async def _keep_worker(self, index: int, campaign: str) -> None:
+        while True:
+            worker = await self._start_worker(index, campaign)
+            await self._listen(worker)
+            code = await worker.process.wait()
+            if worker.finished:
+                return
+            await self._bury(worker)
+            if worker.error:
+                raise TelephonyError(worker.error)
+            if self._stopping:
+                return
+            log.error("dialer process died", action="worker.died", worker=worker.name, code=code)
+            self._report("worker_died", {"worker": worker.name, "code": code})
+            self._count_death()
+
+    async def _start_worker(self, index: int, campaign: str) -> _Worker:
+        settings = self._home.settings
+        sip, dial = settings.sip, settings.dial
+        share = dial.max_calls // dial.processes + (index < dial.max_calls % dial.processes)
+        order = Order(
+            home=str(self._home.root),
+            campaign=campaign,
+            name=f"{settings.node}/worker{index + 1}",
+            sip_port=sip.sip_port + index if sip.sip_port else 0,
+            rtp_port=sip.rtp_port + index * sip.rtp_ports_per_process if sip.rtp_port else 0,
+            rtp_ports=sip.rtp_ports_per_process,
+            max_calls=max(1, share),
+            speech_socket=str(self._socket(index % settings.speech.processes)),
+            passphrase=self._passphrase,
+        )
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "dialer.worker",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=self._error_file(f"worker{index + 1}"),
+            start_new_session=True,  # Ctrl-C reaches the supervisor, which drains them
+        )
+        assert process.stdin is not None
+        process.stdin.write(order.to_json().encode() + b"\n")
+        await process.stdin.drain()
+        worker = _Worker(f"worker{index + 1}", process)
+        self._workers[worker.name] = worker
+        return worker
+
+    async def _listen(self, worker: _Worker) -> None:
+        assert worker.process.stdout is not None
+        async for raw in worker.process.stdout:
+            try:
+                facts = json.loads(raw)
+                event = facts.pop("event")
+            except (ValueError, KeyError, AttributeError):
+                continue  # not one of ours
+            match event:
+                case "answered":
+                    dialog = facts.pop("dialog", None)
+                    if dialog:
+                        worker.dialogs[facts["attempt"]] = Dialog.from_json(dialog)
+                case "ended":
+                    worker.dialogs.pop(facts["attempt"], None)
+                case "done":
+                    worker.finished = True
+                case "failed":
+                    worker.error = facts["message"]
+            self._report(event, {"worker": worker.name, **facts})
+
+    async def _bury(self, worker: _Worker) -> None:
+        """Say BYE for the calls a dead process left behind."""
+        for attempt, dialog in tuple(worker.dialogs.items()):
+            answered = await asyncio.to_thread(say_goodbye, dialog)
+            log.warning(
+                "said goodbye for a dead process",
+                action="orphan.bye",
+                attempt=attempt,
+                answered=answered,
+            )
+            self._report("orphan_bye", {"attempt": attempt, "answered": answered})
+        worker.dialogs.clear()
+
+    def _count_death(self) -> None:
+        now = time.monotonic()
+        self._deaths.append(now)
+        while self._deaths and now - self._deaths[0] > _RESTART_WINDOW_S:
+            self._deaths.popleft()
+        if len(self._deaths) > _RESTARTS:
+            raise TelephonyError(
+                f"processes died {len(self._deaths)} times within {_RESTART_WINDOW_S:.0f} s",
+                remedy=f"see the files in {self._home.logs}",
+            )
+
+    # ------------------------------------------------------------ speech processes
+
+    def _socket(self, index: int) -> Path:
+        return self._home.run / f"speech{index + 1}.sock"
+
+    async def _start_speech(self, index: int) -> None:
+        socket = self._socket(index)
+        socket.unlink(missing_ok=True)
+        models = []
+        for language in self._home.settings.speech.models:
+            models += ["--model", f"{language}={self._home.model(language)}"]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "voicebot.speech",
+            "--socket",
+            str(socket),
+            *models,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=self._error_file(f"speech{index + 1}"),
+            start_new_session=True,
+        )
+        self._speech[index] = process
+        until = time.monotonic() + _SPEECH_START_S
+        while not socket.exists():
+            if process.returncode is not None or time.monotonic() > until:
+                raise TelephonyError(
+                    "the speech process did not start",
+                    remedy=f"see {self._home.logs / f'speech{index + 1}.err'}",
+                )
+            await asyncio.sleep(0.05)
+
+    async def _keep_speech(self, index: int) -> None:
+        while True:
+            code = await self._speech[index].wait()
+            if self._stopping:
+                return
+            log.error("speech process died", action="speech.died", code=code)
+            self._report("speech_died", {"code": code})
+            self._count_death()
+            await self._start_speech(index)
+
+    # ------------------------------------------------------------ the end
+
+    def _error_file(self, name: str) -> int:
+        self._home.logs.mkdir(mode=0o700, exist_ok=True)
+        path = self._home.logs / f"{name}.err"
+        return os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+
+    def _settled(self, attempts: list[str]) -> None:
+        self._report("settled", {"attempts": attempts})
+
+    async def _end_processes(self) -> None:
+        for worker in self._workers.values():
+            if worker.process.returncode is None and worker.process.stdin is not None:
+                worker.process.stdin.close()
+        processes = [w.process for w in self._workers.values()]
+        for process in self._speech.values():
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.send_signal(signal.SIGTERM)
+            processes.append(process)
+        until = time.monotonic() + _STOP_S
+        for process in processes:
+            try:
+                async with asyncio.timeout(max(0.1, until - time.monotonic())):
+                    await process.wait()
+            except TimeoutError:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One dialer process: one pjsua2 endpoint, as many calls as it holds.
+
+Started by the supervisor as ``python -m dialer.worker``. Orders come as one
+JSON line on standard input, events go out as JSON lines on standard output;
+standard input closing means the supervisor is gone: live calls are ended
+politely and the process leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from compliance.clock import SystemClock
+from compliance.errors import CandorError, ScriptError, StorageError
+from dialer.call import Why
+from dialer.campaign import DialContext, Placed, place_one_call
+from dialer.logs import configure
+from dialer.policies import load_rulebook
+from dialer.proof import SimulatorKey
+from dialer.settings import Home
+from dialer.sip import EndpointConfig, SipEndpoint
+from dialer.writer import Writer
+from storage import ledger
+from storage.database import check_version, make_engine
+from storage.keys import FileKeyring
+from storage.store import Store
+from voicebot import script as scripts
+from voicebot.prompts import PromptCache, RenderedScript, render_script
+from voicebot.speech import SpeechClient
+
+log = structlog.get_logger("dialer.worker")
+
+_POLL_S = 0.3  # how soon a pause or stop written to storage is acted on (≤ 1 s)
+_IDLE_S = 0.5
+_GOODBYE_S = 5.0  # live calls end politely within this time of a stop
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the supervisor tells a new worker. Sent over a pipe: it may hold the passphrase."""
+
+    home: str
+    campaign: str
+    name: str
+    sip_port: int
+    rtp_port: int
+    rtp_ports: int
+    max_calls: int
+    speech_socket: str
+    passphrase: str | None = None
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+
+class _Events:
+    """JSON lines to the supervisor; a supervisor that is gone is not an error here."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        # The endpoint and speech libraries may print: keep the event pipe to ourselves.
+        self._out = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+        os.dup2(2, 1)
+
+    def __call__(self, event: str, facts: Mapping[str, Any]) -> None:
+        with self._lock, contextlib.suppress(BrokenPipeError, ValueError):
+            self._out.write(json.dumps({"event": event, **facts}) + "\n")
+            self._out.flush()
+
+
+async def run(order: Order, report: _Events) -> None:
+    """Dial until nothing is due, the campaign is stopped or the supervisor is gone."""
+    clock = SystemClock()
+    home = Home(Path(order.home))
+    settings = home.settings
+    keyring = FileKeyring.open(home.keys, order.passphrase)
+    engine = make_engine(home.database_url)
+    check_version(engine)
+    store = Store(engine, keyring, node=settings.node, clock=clock)
+    writer = Writer()
+    rendered = await asyncio.to_thread(_approved_script, store, home, order.campaign)
+    endpoint = SipEndpoint(
+        EndpointConfig(
+            host=settings.sip.host,
+            sip_port=order.sip_port,
+            rtp_port=order.rtp_port,
+            rtp_ports=order.rtp_ports,
+            max_calls=settings.sip.max_calls_per_process,
+            user_agent=settings.sip.user_agent,
+        ),
+        clock,
+    )
+    speech = await SpeechClient.connect(order.speech_socket)
+    await endpoint.start()
+    simulator = (
+        SimulatorKey.load(home.simulator_key.read_bytes()) if home.simulator_key.exists() else None
+    )
+    ctx = DialContext(
+        campaign=order.campaign,
+        store=store,
+        writer=writer,
+        endpoint=endpoint,
+        speech=speech,
+        rulebook=load_rulebook(settings.policy.profiles),
+        script=rendered,
+        clock=clock,
+        worker=order.name,
+        tenant=store.tenant,
+        objects=home.objects,
+        ring_timeout_s=settings.dial.ring_timeout_s,
+        lease_s=settings.dial.lease_s,
+        simulator_key=simulator,
+        report=report,
+    )
+    report("ready", {"capacity": endpoint.capacity, "sip_port": endpoint.sip_port})
+    watcher = asyncio.create_task(_watch(ctx, engine, settings.dial.stop_after_lag_s))
+    slots = min(order.max_calls, endpoint.capacity)
+    busy: set[int] = set()
+    try:
+        async with asyncio.TaskGroup() as group:
+            for index in range(slots):
+                group.create_task(_slot(ctx, index, busy))
+    finally:
+        watcher.cancel()
+        await endpoint.close()
+        await asyncio.to_thread(writer.close)
+        await speech.close()
+    report("done", {"callback_errors": endpoint.callback_errors})
+
+
+async def _slot(ctx: DialContext, index: int, busy: set[int]) -> None:
+    """One call after another, until nothing is due and no other slot may free a contact."""
+    while not ctx.stopping:
+        if ctx.endpoint.free_slots <= 0 or ctx.held:
+            await asyncio.sleep(_IDLE_S)
+            continue
+        busy.add(index)
+        try:
+            placed = await place_one_call(ctx)
+        finally:
+            busy.discard(index)
+        if placed is Placed.NOTHING_DUE:
+            if not busy:
+                return
+            await asyncio.sleep(_IDLE_S)
+
+
+async def _watch(ctx: DialContext, engine: Any, lag_limit_s: float) -> None:
+    """Act on what operators write to storage, and dial less when something falls behind."""
+    while True:
+        await asyncio.sleep(_POLL_S)
+        try:
+            state = await ctx.writer.run(ctx.store.campaign_state, ctx.campaign)
+            lag = await ctx.writer.run(ledger.lag, engine, ctx.clock.wall())
+        except StorageError as error:
+            ctx.held = "storage"  # no new INVITE while it is away; live calls go on
+            log.error("storage away", action="storage.away", kind=type(error).__name__)
+            continue
+        if state in ("stopped", "done"):
+            stop(ctx)
+        ctx.held = (
+            "paused"
+            if state == "paused"
+            else "ledger"
+            if lag > lag_limit_s
+            else "speech"
+            if ctx.speech.behind
+            else ""
+        )
+
+
+def stop(ctx: DialContext) -> None:
+    """No new calls; what rings is cancelled, what talks ends within ``_GOODBYE_S``."""
+    if ctx.stopping:
+        return
+    ctx.stopping = True
+    loop = asyncio.get_running_loop()
+    for leg in tuple(ctx.legs.values()):
+        if leg.state.answered:
+            loop.call_later(_GOODBYE_S - 0.5, leg.withdraw, Why.STOPPED)
+        else:
+            leg.withdraw(Why.STOPPED)
+
+
+def _approved_script(store: Store, home: Home, campaign: str) -> RenderedScript:
+    """The campaign's script, rendered, and proven to be the very one that was approved (G5)."""
+    version = store.campaign_script(campaign)
+    rendered = render_script(scripts.load(version.text), PromptCache(home.prompts))
+    if rendered.digest != version.facts.approved_digest:
+        raise ScriptError(
+            "the audio rendered here differs from what was approved",
+            field="script",
+            remedy="submit the script again and have it approved",
+        )
+    return rendered
+
+
+async def _main() -> int:
+    report = _Events()
+    line = await asyncio.to_thread(sys.stdin.readline)
+    order = Order(**json.loads(line))
+    configure(Path(order.home) / "logs" / f"{order.name.replace('/', '-')}.log")
+    work = asyncio.create_task(run(order, report))
+    gone = asyncio.create_task(asyncio.to_thread(_read_to_end))
+    done, _ = await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+    if work not in done:
+        work.cancel()
+    try:
+        await work
+    except asyncio.CancelledError:
+        return 0
+    except (CandorError, ExceptionGroup) as error:
+        cause = _first(error)
+        if not isinstance(cause, CandorError):
+            raise
+        report("failed", {"error": type(cause).__name__, "message": str(cause)})
+        return 1
+    return 0
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _read_to_end() -> None:
+    while sys.stdin.readline():
+        pass
+
+
+if __name__ == "__main__":
+    code = asyncio.run(_main())
+    sys.stdout.flush()
+    # pjsua2 objects that are still referenced would abort the interpreter's own teardown.
+    os._exit(code)
