@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When a number may be called and how often, in the called party's own time zone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from compliance.calendar import UnknownYear, is_workday, local_midnight, zone
+from compliance.facts import DialRequest, PastAttempt
+from compliance.rulebook import PERIODS, Cap, DayRule, Policy, Rulebook, Window
+from compliance.rules.base import Breach, forbids, seconds
+
+_LONGEST_HOLIDAY_DAYS = 40
+
+
+def _unknown_zone() -> Breach:
+    return Breach("unknown_zone", requirement="C3")
+
+
+def _open_at(local: datetime, hours: Sequence[Window]) -> bool:
+    minute = local.hour * 60 + local.minute
+    # Whole minutes suffice: windows start and end on one and are half-open.
+    return any(window.start <= minute < window.end for window in hours)
+
+
+def _next_opening(now: datetime, place: ZoneInfo, hours: Sequence[Window]) -> datetime | None:
+    today = now.astimezone(place).date()
+    for ahead in range(3):
+        day = today + timedelta(days=ahead)
+        for window in hours:
+            opening = datetime(
+                day.year, day.month, day.day, window.start // 60, window.start % 60, tzinfo=place
+            ).astimezone(UTC)
+            if opening > now and _open_at(opening.astimezone(place), hours):
+                return opening
+    return None
+
+
+@forbids(
+    "C1",
+    source="seed C1, C3",
+    why=("closed", "never", "unknown_zone"),
+)
+def outside_calling_hours(request: DialRequest, rulebook: Rulebook, now: datetime) -> Breach | None:
+    """Early, late and at meal times: 11:29:59.999 is inside, 11:30:00 is not."""
+    place = zone(request.contact.timezone)
+    if place is None:
+        return _unknown_zone()
+    hours = rulebook.policy.hours
+    local = now.astimezone(place)
+    if _open_at(local, hours):
+        return None
+    source = rulebook.policy.cite("hours")
+    if not hours:
+        return Breach("never", source=source)
+    params = (
+        ("local", local.strftime("%H:%M:%S")),
+        ("hours", ", ".join(str(window) for window in hours)),
+    )
+    return Breach("closed", params, _next_opening(now, place, hours), source=source)
+
+
+def _works(day: date, rules: Sequence[DayRule], rulebook: Rulebook) -> bool:
+    """Raises UnknownYear where a calendar is asked for and missing."""
+    return all(
+        is_workday(day, rule.region, rulebook.calendars)
+        if rule.kind == "workdays"
+        else day.isoweekday() <= 5
+        for rule in rules
+    )
+
+
+def _next_workday(day: date, policy: Policy, rulebook: Rulebook) -> date | None:
+    try:
+        for ahead in range(1, _LONGEST_HOLIDAY_DAYS):
+            if _works(day + timedelta(days=ahead), policy.days, rulebook):
+                return day + timedelta(days=ahead)
+    except UnknownYear:
+        pass
+    return None
+
+
+@forbids(
+    "C2",
+    source="seed C1, C2",
+    why=("day_off", "unknown_year", "unknown_zone"),
+)
+def on_a_day_off(request: DialRequest, rulebook: Rulebook, now: datetime) -> Breach | None:
+    """Weekends and holidays; make-up workdays count as workdays; unknown years refuse."""
+    place = zone(request.contact.timezone)
+    if place is None:
+        return _unknown_zone()
+    policy = rulebook.policy
+    if not policy.days:
+        return None
+    day = now.astimezone(place).date()
+    try:
+        if _works(day, policy.days, rulebook):
+            return None
+    except UnknownYear:
+        regions = ", ".join(rule.region for rule in policy.days if rule.region)
+        return Breach("unknown_year", (("year", str(day.year)), ("region", regions)))
+    following = _next_workday(day, policy, rulebook)
+    return Breach(
+        "day_off",
+        (("day", day.isoformat()),),
+        None if following is None else local_midnight(following, place),
+        source=policy.cite("days"),
+    )
+
+
+def _period_start(local: datetime, per: str) -> datetime:
+    """The local hour, day, ISO week or month that ``local`` lies in."""
+    if per == "hour":
+        # Hours are taken in UTC steps off the local minute, so a repeated hour stays two.
+        back = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
+        return (local.astimezone(UTC) - back).astimezone(local.tzinfo)
+    start = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    if per == "week":
+        return start - timedelta(days=local.isoweekday() - 1)
+    return start.replace(day=1) if per == "month" else start
+
+
+def _next_period(local: datetime, per: str) -> datetime:
+    start = _period_start(local, per)
+    if per == "hour":
+        return start.astimezone(UTC) + timedelta(hours=1)
+    if per == "month":
+        return (start + timedelta(days=32)).replace(day=1).astimezone(UTC)
+    return (start + timedelta(days=7 if per == "week" else 1)).astimezone(UTC)
+
+
+def _window_start(cap: Cap, now: datetime, place: ZoneInfo) -> datetime:
+    """Attempts after this instant count (rolling), or from it on (calendar)."""
+    if cap.window == "rolling":
+        # An attempt exactly one period ago is outside: the period is over.
+        return now - PERIODS[cap.per] + timedelta(microseconds=1)
+    return _period_start(now.astimezone(place), cap.per).astimezone(UTC)
+
+
+def _free_again(cap: Cap, counted: Sequence[PastAttempt], place: ZoneInfo) -> datetime:
+    # Once the attempt that fills the cap leaves the window, fewer than the cap are left.
+    filling = sorted((a.at for a in counted), reverse=True)[cap.calls - 1]
+    if cap.window == "rolling":
+        return filling + PERIODS[cap.per]
+    return _next_period(filling.astimezone(place), cap.per)
+
+
+@forbids("C4", source="seed C4", why=("reached", "unknown_zone"))
+def over_call_cap(request: DialRequest, rulebook: Rulebook, now: datetime) -> Breach | None:
+    """More calls to one number than a profile allows, over all campaigns.
+
+    Unsettled attempts count. So do attempts dated in the future: a skewed clock
+    must not make room.
+    """
+    place = zone(request.contact.timezone)
+    if place is None:
+        return _unknown_zone()
+    worst: tuple[datetime, Cap] | None = None
+    for cap in rulebook.policy.caps:
+        if len(request.attempts) < cap.calls:
+            continue
+        start = _window_start(cap, now, place)
+        counted = [a for a in request.attempts if a.at >= start]
+        if len(counted) >= cap.calls:
+            free = _free_again(cap, counted, place)
+            if worst is None or free > worst[0]:
+                worst = (free, cap)
+    if worst is None:
+        return None
+    free, cap = worst
+    params = (
+        ("cap", str(cap.calls)),
+        ("per", cap.per),
+        ("window", cap.window),
+        ("free", seconds(free)),
+    )
+    return Breach("reached", params, free, source=rulebook.policy.cite("caps"))
+
+
+TIMING_RULES = (outside_calling_hours, on_a_day_off, over_call_cap)

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Forbidden words are found however they are written, and ordinary sentences pass."""
+
+from __future__ import annotations
+
+import pytest
+
+from compliance.errors import PolicyError
+from compliance.wording import CATEGORIES, INDUSTRIES, Lexicon, lint, normalise, parse_lexicon
+from tests.unit.compliance.builders import load
+
+ZH = parse_lexicon(load("lexicon/zh.yaml"))
+EN = parse_lexicon(load("lexicon/en.yaml"))
+
+
+def found(text: str, industry: str = "general", lexicon: Lexicon = ZH) -> set[tuple[str, str]]:
+    return {(f.requirement, f.term) for f in lint(text, lexicon, industry)}
+
+
+@pytest.mark.parametrize(
+    ("text", "industry", "expected"),
+    [
+        ("您好，我是星辰公司的客服代表", "general", ("S2", "客服代表")),
+        ("我是您的专员", "retail", ("S2", "专员")),
+        ("这款产品保 本*高—收益", "finance", ("S8", "保本高收益")),
+        ("绝对无\u3000风\u200b险", "finance", ("S8", "无风险")),
+        ("我们荐股很准", "finance", ("S14", "荐股")),
+        ("贷款套现", "finance", ("S14", "套现")),
+        ("课程保过", "education", ("S14", "保过")),
+        ("毕业包就业", "education", ("S14", "包就业")),
+        ("就业率很高", "education", ("S8", "就业率")),
+        ("这不是诈骗", "general", ("S9", "诈骗")),
+        ("百分之百有效", "general", ("S7", "百分之百")),
+        ("您信什么宗教", "general", ("S13", "宗教")),
+        ("请说出您的银行卡号", "general", ("D6", "银行卡号")),
+        ("请不要挂机，请报一下验证码。", "general", ("D6", "验证码")),
+    ],
+)
+def test_mandarin(text: str, industry: str, expected: tuple[str, str]) -> None:
+    assert expected in found(text, industry)
+
+
+@pytest.mark.parametrize(
+    ("text", "industry", "expected"),
+    [
+        ("There is no risk at all", "finance", ("S8", "norisk")),
+        ("NO-RISK offer", "finance", ("S8", "norisk")),
+        ("I am a real person.", "general", ("S2", "iamarealperson")),
+        ("Please tell me your PIN code", "general", ("D6", "pincode")),
+        ("A guaranteed pass!", "education", ("S14", "guaranteedpass")),
+    ],
+)
+def test_english(text: str, industry: str, expected: tuple[str, str]) -> None:
+    assert expected in found(text, industry, EN)
+
+
+@pytest.mark.parametrize(
+    ("text", "lexicon"),
+    [
+        ("您好，我是智能客服机器人，星辰公司的。", ZH),
+        ("不需要请按一，或者直接说不需要；需要人工请说转人工。", ZH),
+        ("我们不会询问您的密码和银行卡号。", ZH),
+        ("会员每月有两次免费咨询，一共100次。", ZH),
+        ("她在学密码学。", ZH),
+        ("The casino risks closing.", EN),  # "casino risk" holds n-o-r-i-s-k
+        ("We will never ask for your password.", EN),
+        ("The scampi are fresh.", EN),
+        ("This call takes about one minute.", EN),
+        ("You have 100 points.", EN),
+    ],
+)
+@pytest.mark.parametrize("industry", INDUSTRIES)
+def test_ordinary_sentences_pass(text: str, lexicon: Lexicon, industry: str) -> None:
+    assert found(text, industry, lexicon) == set()
+
+
+def test_an_industrys_words_hold_in_that_industry_only() -> None:
+    assert ("S14", "保过") in found("保过", "education")
+    assert found("保过", "finance") == set()
+
+
+def test_the_position_is_that_of_the_text_as_written() -> None:
+    text = "您好，这是保 本 产品"
+    [hit] = lint(text, ZH, "finance")
+    assert text[hit.start : hit.end] == hit.written == "保 本"
+    assert hit.as_finding().params == (("term", "保本"), ("start", "5"), ("end", "8"))
+    assert not hit.as_finding().passed
+    assert hit.message in {f"wording.{c}" for c in CATEGORIES}
+
+
+def test_a_negation_holds_within_its_clause_only() -> None:
+    assert found("不会收费，请说密码") == {("D6", "密码")}
+    assert found("请勿透露密码") == set()
+
+
+def test_normal_form_keeps_positions() -> None:
+    normal = normalise("Ａ①㍿ b")
+    assert normal.text == "a1株式会社b"
+    assert normal.origin == (0, 1, 2, 2, 2, 2, 4)
+
+
+def test_an_unknown_industry_is_not_guessed() -> None:
+    with pytest.raises(ValueError, match="industry"):
+        lint("保本", ZH, "banking")
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"groups": []}, "groups"),
+        ({"robot_words": []}, "robot_words"),
+        ({"extra": 1}, "extra"),
+        ({"groups": [{"category": "x", "industries": ["general"], "words": ["a"]}]},
+         "groups[0].category"),
+        ({"groups": [{"category": "risk_word", "industries": ["bank"], "words": ["a"]}]},
+         "groups[0].industries"),
+        ({"groups": [{"category": "risk_word", "industries": ["general"], "words": ["!"]}]},
+         "groups[0].words"),
+    ],
+)  # fmt: skip
+def test_a_broken_lexicon_is_refused(change: dict[str, object], field: str) -> None:
+    with pytest.raises(PolicyError) as caught:
+        parse_lexicon({**load("lexicon/zh.yaml"), **change})
+    assert caught.value.field == field
