@@ -182,7 +182,7 @@ def check_transcript(
     # A farewell may follow at any point: it ends the call and tells nothing.
     bot = [line for line in bot if line.mark != "farewell"]
     findings = []
-    previous_end = 0
+    previous_start = 0
     first_other = min((ln.start_ms for ln in bot if ln.mark not in SECTIONS), default=None)
     for section in SECTIONS:
         said = _said(bot, section)
@@ -194,11 +194,11 @@ def check_transcript(
             findings.append(_finding(section))
         elif section == "disclosure":
             findings.append(_who(said, bot, language, company, within_ms))
-        elif said.start_ms < previous_end or (
+        elif said.start_ms < previous_start or (
             first_other is not None and first_other < said.start_ms
         ):
             findings.append(_finding(section, "out_of_order"))
         else:
             findings.append(_finding(section, _content(section, said)))
-        previous_end = max(previous_end, said.end_ms)
+        previous_start = max(previous_start, said.start_ms)
     return tuple(findings)

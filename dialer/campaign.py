@@ -17,7 +17,6 @@ from typing import Any
 
 import structlog
 
-from compliance.calendar import add_calendar_months
 from compliance.clock import Clock
 from compliance.errors import AuthorisationDenied, LeaseLost, LineUnproven, SpeechError
 from compliance.facts import (
@@ -220,7 +219,7 @@ async def _converse(
 
     async def refused(how: str, at_ms: int) -> None:
         at = answered_at + timedelta(milliseconds=at_ms)
-        until = add_calendar_months(at, ctx.rulebook.refusal_months)
+        until = ctx.rulebook.policy.refusal_until(at)
         await ctx.writer.run(
             ctx.store.record_refusal,
             attempt.id,

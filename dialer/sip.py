@@ -303,6 +303,13 @@ class SipEndpoint:
                 f"{message}",
                 remedy="choose another sip_port or stop the program that uses it",
             )
+            # The half-made endpoint must die here: freed on another thread it aborts the process.
+            error.__traceback__ = None
+            del error
+            if self._endpoint is not None:
+                with contextlib.suppress(pj.Error):
+                    self._endpoint.libDestroy()
+                self._endpoint = None
             self._to_loop(lambda: ready.set_exception(failure))
             return
         self._to_loop(lambda: ready.set_result(None))
@@ -318,7 +325,7 @@ class SipEndpoint:
     def _open(self) -> None:
         with contextlib.suppress(AttributeError):  # quiet before libInit reads logConfig
             _library().pj_log_set_level(self.config.log_level)
-        endpoint = pj.Endpoint()
+        endpoint = self._endpoint = pj.Endpoint()
         endpoint.libCreate()
         config = pj.EpConfig()
         config.uaConfig.maxCalls = self.config.max_calls
@@ -336,7 +343,6 @@ class SipEndpoint:
         config.medConfig.threadCnt = 1
         config.medConfig.jbMax = 400  # ms: a stall must not become lasting delay
         endpoint.libInit(config)
-        self._endpoint = endpoint
         transport = pj.TransportConfig()
         transport.boundAddress = self.config.host
         transport.port = self.config.sip_port

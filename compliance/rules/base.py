@@ -92,9 +92,13 @@ class LineRule(_Named):
 
 
 @lru_cache(maxsize=4096)
+def _passed_on(name: str, requirement: str, source: str, line: str) -> Finding:
+    return Finding(name, requirement, True, f"rule.{name}", source=source, line=line)
+
+
 def passed_on(passed: Finding, line: str) -> Finding:
     """A passing finding for one line; lines are few, so each is made once."""
-    return passed.evolve(line=line)
+    return _passed_on(passed.rule, passed.requirement, passed.source, line)
 
 
 def forbids(

@@ -81,7 +81,7 @@ def test_a_disclosure_of_two_lines_is_one() -> None:
 def test_what_a_refusal_cut_short_is_no_fault_but_what_was_said_wrongly_is() -> None:
     refused = [*call(*GOOD[:2]), TranscriptLine(Speaker.BOT, "再见", 5900, 6300, mark="farewell")]
     assert faults(refused, cut_short=True) == set()
-    assert {fault for fault in faults(refused)} == {("S4", "missing"), ("S10", "missing")}
+    assert faults(refused) == {("S4", "missing"), ("S10", "missing")}
     over_it = [line.evolve(interrupted_at_ms=1200) for line in call(GOOD[0])]
     assert faults(over_it, cut_short=True) == set()
     skipped = call(GOOD[0], GOOD[2])
