@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The committed attempt: caps and refusals once more, then one transaction before the INVITE."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from compliance.errors import AuthorisationDenied, BadInput, LeaseLost, PermitError
+from compliance.facts import (
+    Attempt,
+    Claim,
+    Decision,
+    DialRequest,
+    Evolve,
+    Permit,
+    RefusalScope,
+)
+from storage import decisions, ledger
+from storage.campaigns import CampaignState, TargetState, finish_if_exhausted
+from storage.context import SYSTEM, Context
+from storage.leases import drop_lease, own_lease, past_attempts, set_target
+from storage.models import AttemptRow, CampaignRow, GateRefusal, Lease
+from storage.refusals import refusals_of, withdrawn_at
+
+_HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Caps(Evolve):
+    """Calls to one number over all campaigns: in a rolling hour, and in a local day both
+    by the calendar and rolling (C4)."""
+
+    per_hour: int = 1
+    per_day: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Denial:
+    rule: str
+    retry_at: datetime | None = None  # None: not again in this campaign
+
+
+class Attempts:
+    """From the gate's verdict to a durable attempt, or a durable refusal."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def authorise(
+        self, permit: Permit, claim: Claim, now: datetime, caps: Caps = Caps()
+    ) -> Attempt:
+        """Make the attempt durable, then confirm the permit; it counts from here (C4).
+
+        In one transaction: the lease and its fencing token are still ours, the campaign
+        still runs, caps and refusal list still allow it, attempt row and ledger entry.
+
+        Raises:
+            LeaseLost: expired, settled, or authorised before; nothing was written.
+            AuthorisationDenied: something changed since the gate; names the rule. The
+                lease is given up and the denial is in the ledger.
+            PermitError: the permit was made for another claim.
+        """
+        context = self._context
+        request = claim.request
+        decision = permit.decision
+        if (
+            not decision.permitted
+            or permit.attempt_id != request.attempt_id
+            or permit.number != request.contact.number
+        ):
+            raise PermitError("the permit was made for another claim")
+        denial: _Denial | None = None
+        leaf = ""
+        with context.write() as session:
+            lease = own_lease(session, claim)
+            if lease is None or lease.leased_until <= now or lease.authorised:
+                raise LeaseLost("the lease is over", lease=claim.lease_id)
+            denial = self._denial(session, lease, request, now, caps)
+            if denial is None:
+                leaf = self._commit_attempt(session, lease, decision, request, now)
+            else:
+                self._give_up(session, lease, denial, now)
+        if denial is not None:
+            raise AuthorisationDenied(denial.rule)
+        permit.confirm_committed()
+        return Attempt(
+            id=request.attempt_id,
+            campaign=request.campaign.id,
+            contact=request.contact.id,
+            line=decision.lines[0],
+            at=now,
+            ledger_leaf=leaf,
+        )
+
+    def _denial(
+        self, session: Session, lease: Lease, request: DialRequest, now: datetime, caps: Caps
+    ) -> _Denial | None:
+        state = session.scalar(select(CampaignRow.state).where(CampaignRow.id == lease.campaign))
+        if state != CampaignState.RUNNING:
+            return _Denial("campaign_not_running", now)
+        index = self._context.refusal_index(request.contact.number)
+        for refusal in refusals_of(session, index):
+            elsewhere = refusal.scope is RefusalScope.CAMPAIGN and refusal.campaign not in (
+                "",
+                lease.campaign,
+            )
+            if refusal.until > now and not elsewhere:
+                return _Denial("number_on_refusal_list")
+        withdrawn = withdrawn_at(session, index)
+        if withdrawn is not None and (
+            request.withdrawn_at is None or withdrawn > request.withdrawn_at
+        ):
+            return _Denial("withdrawn_consent")
+        return _over_cap(session, lease, request.contact.timezone, now, caps)
+
+    def _commit_attempt(
+        self,
+        session: Session,
+        lease: Lease,
+        decision: Decision,
+        request: DialRequest,
+        now: datetime,
+    ) -> str:
+        context = self._context
+        commitment, key = ledger.commit_to(request.contact.number.e164.encode())
+        leaf = context.log(
+            session,
+            "attempt.authorise",
+            SYSTEM,
+            now,
+            attempt=lease.id,
+            campaign=lease.campaign,
+            contact=lease.contact,
+            number=commitment,
+            script=request.script.digest,
+            rulebook=decision.rulebook,
+            inputs=decision.inputs,
+            lines=list(decision.lines),
+            worker=lease.worker,
+            fencing=lease.fencing,
+        )
+        session.execute(
+            insert(AttemptRow).values(
+                id=lease.id,
+                campaign=lease.campaign,
+                contact=lease.contact,
+                number_index=lease.number_index,
+                number_key=key,
+                at=now,
+                worker=lease.worker,
+                decision=decisions.to_json(decision),
+                leaf=bytes.fromhex(leaf),
+            )
+        )
+        lease.authorised = True
+        return leaf
+
+    def _give_up(self, session: Session, lease: Lease, denial: _Denial, now: datetime) -> None:
+        context = self._context
+        if denial.retry_at is None:
+            set_target(session, lease, TargetState.REFUSED)
+        else:
+            set_target(session, lease, TargetState.DUE, denial.retry_at)
+        drop_lease(session, lease)
+        context.log(
+            session,
+            "attempt.deny",
+            SYSTEM,
+            now,
+            attempt=lease.id,
+            campaign=lease.campaign,
+            rule=denial.rule,
+        )
+        finish_if_exhausted(context, session, lease.campaign, now)
+
+    # ------------------------------------------------------------ refused by the gate
+
+    def refuse(self, claim: Claim, decision: Decision, now: datetime) -> str:
+        """Record the gate's refusal with all its findings; returns the ledger leaf.
+
+        Where time alone mends it the contact is due again then, else it is refused
+        for this campaign.
+
+        Raises:
+            LeaseLost: somebody else has the contact now.
+            BadInput: the decision is about another claim, or permits.
+        """
+        context = self._context
+        if decision.permitted or decision.attempt_id != claim.request.attempt_id:
+            raise BadInput("this decision refuses nothing here", field="decision")
+        with context.write() as session:
+            lease = own_lease(session, claim)
+            if lease is None or lease.authorised:
+                raise LeaseLost("the lease is over", lease=claim.lease_id)
+            leaf = context.log(
+                session,
+                "gate.refuse",
+                SYSTEM,
+                now,
+                attempt=lease.id,
+                campaign=lease.campaign,
+                contact=lease.contact,
+                rules=sorted({f.rule for f in decision.refusing}),
+                rulebook=decision.rulebook,
+                inputs=decision.inputs,
+            )
+            session.execute(
+                insert(GateRefusal).values(
+                    id=lease.id,
+                    campaign=lease.campaign,
+                    contact=lease.contact,
+                    at=now,
+                    decision=decisions.to_json(decision),
+                    leaf=bytes.fromhex(leaf),
+                )
+            )
+            again = decisions.retry_at(decision, now)
+            if again is None:
+                set_target(session, lease, TargetState.REFUSED)
+            else:
+                set_target(session, lease, TargetState.DUE, again)
+            drop_lease(session, lease)
+            finish_if_exhausted(context, session, lease.campaign, now)
+        return leaf
+
+    def mark_answered(self, attempt_id: str, at: datetime) -> None:
+        """The callee picked up; durable, so that a crash knows it. Repeating changes nothing.
+
+        Raises:
+            BadInput: no such attempt.
+        """
+        context = self._context
+        with context.write() as session:
+            attempt = session.get(AttemptRow, attempt_id, with_for_update=True)
+            if attempt is None:
+                raise BadInput("there is no such attempt", field="attempt")
+            if attempt.answered_at is None:
+                attempt.answered_at = at
+                context.log(session, "attempt.answer", SYSTEM, at, attempt=attempt_id)
+
+
+def _over_cap(
+    session: Session, lease: Lease, timezone: str, now: datetime, caps: Caps
+) -> _Denial | None:
+    """Counts as the gate does: an attempt exactly one period ago is outside."""
+    try:
+        place = ZoneInfo(timezone) if timezone else UTC
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        place = UTC  # the gate let no such contact through; the rolling caps hold anyway
+    today = now.astimezone(place).date()
+    midnight = datetime.combine(today, time(), place).astimezone(UTC)
+    day_ago = now - timedelta(days=1)
+    # Inclusive of midnight itself; later than `now` counts too: a clock was wrong.
+    recent = past_attempts(
+        session, lease.number_index, min(midnight, day_ago) - timedelta(microseconds=1)
+    )
+    in_hour = [a.at for a in recent if a.at > now - _HOUR]
+    if len(in_hour) >= caps.per_hour:
+        return _Denial("over_call_cap", sorted(in_hour, reverse=True)[caps.per_hour - 1] + _HOUR)
+    in_day = [a.at for a in recent if a.at >= midnight]
+    if len(in_day) >= caps.per_day:
+        tomorrow = datetime.combine(today + timedelta(days=1), time(), place)
+        return _Denial("over_call_cap", tomorrow.astimezone(UTC))
+    rolling = [a.at for a in recent if a.at > day_ago]
+    if len(rolling) >= caps.per_day:
+        filling = sorted(rolling, reverse=True)[caps.per_day - 1]
+        return _Denial("over_call_cap", filling + timedelta(days=1))
+    return None

@@ -1,0 +1,360 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Import of contacts: streaming, row-level rejects, all or nothing (D1, D5, T2).
+
+A file is read, checked and sealed row by row into a spool that holds nothing
+in the clear; only then one short transaction writes it, so that a long import
+does not hold up the dialer and a failing one leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+import pickle
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+from sqlalchemy import insert, select
+
+from compliance.errors import BadInput, StorageError
+from compliance.facts import Actor, Consent, Evolve, Role, SourceKind
+from storage import ledger
+from storage.contact_rows import (
+    COLUMNS,
+    REQUIRED_COLUMNS,
+    Defaults,
+    ParsedContact,
+    check_timezone,
+    parse_row,
+)
+from storage.context import Context, new_id
+from storage.models import Batch, ConsentRow, ContactRow
+
+KEPT_REJECTIONS = 1000  # in the result; all of them are in the file
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection(Evolve):
+    """Why a row was left out; never what stood in it."""
+
+    row: int  # as a spreadsheet counts: the header is row 1
+    field: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImportResult(Evolve):
+    """What became of a file. ``rejected`` holds the first thousand; ``rejected_rows`` counts."""
+
+    batch: str
+    accepted: int
+    rejected: tuple[Rejection, ...]
+    duplicates: int
+    rejected_rows: int
+    rejects_file: Path | None = None
+
+
+class Contacts:
+    """Bringing contacts in."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def import_csv(
+        self,
+        path: Path | str,
+        *,
+        actor: Actor,
+        source: SourceKind,
+        batch: str,
+        region: str = "CN",
+        timezone: str = "",
+        language: str = "zh",
+    ) -> ImportResult:
+        """Import a UTF-8 CSV file with a header as a new batch, in one transaction.
+
+        Rows that cannot be taken are left out and written, by row, field and cause, to
+        ``NAME.rejects.csv`` beside the file. A number that comes twice is taken once.
+
+        Raises:
+            NotAllowed: not an operator.
+            BadInput: unknown or missing column, undeclared source, batch name taken,
+                unreadable file; nothing was stored.
+        """
+        context = self._context
+        context.require(actor, "contacts.import", Role.OPERATOR)
+        if not isinstance(source, SourceKind):
+            raise BadInput(
+                "declare where the data comes from (D1)",
+                field="source",
+                remedy=f"one of {', '.join(SourceKind)}",
+            )
+        batch = batch.strip()
+        if not batch or len(batch) > 100 or not batch.isprintable():
+            raise BadInput("a batch has a name of 1 to 100 printable characters", field="batch")
+        if timezone:
+            check_timezone(timezone)
+        with context.read() as session:
+            if session.scalar(select(Batch.id).where(Batch.name == batch)) is not None:
+                raise BadInput("a batch of this name exists", field="batch")
+        defaults = Defaults(region, timezone, language)
+        path = Path(path)
+        with tempfile.TemporaryFile() as spool, _rejects(path) as rejects:
+            load = _Load(context, new_id(), spool, rejects)
+            load.read(path, defaults)
+            self._store(load, actor, source, batch)
+            return ImportResult(
+                batch=batch,
+                accepted=load.accepted,
+                rejected=tuple(load.first_rejections),
+                duplicates=load.duplicates,
+                rejected_rows=load.rejected,
+                rejects_file=rejects.finish() if load.rejected else None,
+            )
+
+    def _store(self, load: _Load, actor: Actor, source: SourceKind, name: str) -> None:
+        context = self._context
+        now = context.clock.wall()
+        commitment, key = ledger.commit_to(load.file_digest)
+        with context.write() as session:
+            if session.scalar(select(Batch.id).where(Batch.name == name)) is not None:
+                raise BadInput("a batch of this name exists", field="batch")
+            session.execute(
+                insert(Batch).values(
+                    id=load.batch,
+                    name=name,
+                    source=str(source),
+                    imported_by=actor.id,
+                    imported_at=now,
+                    accepted=load.accepted,
+                    rejected=load.rejected,
+                    duplicates=load.duplicates,
+                    file_key=key,
+                )
+            )
+            for contacts, consents in load.spooled():
+                session.execute(insert(ContactRow), contacts)
+                if consents:
+                    session.execute(insert(ConsentRow), consents)
+            context.log(
+                session,
+                "contacts.import",
+                actor.id,
+                now,
+                batch=load.batch,
+                source=str(source),
+                file=commitment,
+                accepted=load.accepted,
+                rejected=load.rejected,
+                duplicates=load.duplicates,
+            )
+            if load.consents:
+                context.log(
+                    session,
+                    "consent.record",
+                    actor.id,
+                    now,
+                    batch=load.batch,
+                    consents=load.consents,
+                )
+
+
+class _Load:
+    """One file on its way: counts, rejects, and the spool of sealed rows."""
+
+    def __init__(
+        self, context: Context, batch: str, spool: IO[bytes], rejects: _RejectsFile
+    ) -> None:
+        self._context = context
+        self._spool = spool
+        self._rejects = rejects
+        self.batch = batch
+        self.accepted = self.duplicates = self.rejected = self.consents = 0
+        self.first_rejections: list[Rejection] = []
+        self.file_digest = b""
+
+    def read(self, path: Path, defaults: Defaults) -> None:
+        seen: set[bytes] = set()
+        contacts: list[dict[str, Any]] = []
+        consents: list[dict[str, Any]] = []
+        for row, cells in self._rows(path):
+            if isinstance(cells, Rejection):
+                self._reject(cells)
+                continue
+            try:
+                parsed = parse_row(cells, defaults)
+            except BadInput as error:
+                self._reject(Rejection(row, error.field, _cause(error)))
+                continue
+            index = self._context.number_index(parsed.number)
+            if index in seen:
+                self.duplicates += 1
+                continue
+            seen.add(index)
+            self.accepted += 1
+            contact = self._contact(row, index, parsed)
+            contacts.append(contact)
+            if parsed.consent is not None:
+                self.consents += 1
+                consents.append(self._consent(contact["id"], index, parsed.consent))
+            if len(contacts) == _AT_ONCE:
+                pickle.dump((contacts, consents), self._spool)
+                contacts, consents = [], []
+        if contacts:
+            pickle.dump((contacts, consents), self._spool)
+        if not self.accepted and not self.rejected:
+            raise BadInput(f"{path.name} has no rows", field="file")
+
+    def spooled(self) -> Iterator[tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
+        self._spool.seek(0)
+        while True:
+            try:
+                yield pickle.load(self._spool)
+            except EOFError:
+                return
+
+    def _rows(self, path: Path) -> Iterator[tuple[int, dict[str, str] | Rejection]]:
+        digest = hashlib.sha256()
+        try:
+            with path.open("rb") as file:
+                reader = csv.reader(_lines(file, digest), strict=True)
+                header = _header(path, next(reader, None))
+                for row, cells in enumerate(reader, start=2):
+                    if not any(cell.strip() for cell in cells):
+                        continue  # an empty line is nobody
+                    if len(cells) != len(header):
+                        cause = f"has {len(cells)} cells, not {len(header)}"
+                        yield row, Rejection(row, "row", cause)
+                    else:
+                        yield row, dict(zip(header, cells, strict=True))
+        except csv.Error as error:
+            raise BadInput(
+                f"{path.name} is no CSV near line {reader.line_num}: {error}",
+                field="file",
+                remedy="look for a quotation mark that is never closed",
+            ) from None
+        except OSError as error:
+            raise BadInput(f"{path.name} cannot be read: {error.strerror}", field="file") from None
+        self.file_digest = digest.digest()
+
+    def _reject(self, rejection: Rejection) -> None:
+        self.rejected += 1
+        if len(self.first_rejections) < KEPT_REJECTIONS:
+            self.first_rejections.append(rejection)
+        self._rejects.write(rejection)
+
+    def _contact(self, row: int, index: bytes, parsed: ParsedContact) -> dict[str, Any]:
+        contact, seal = new_id(), self._context.seal
+        return {
+            "id": contact,
+            "batch": self.batch,
+            "row": row,
+            "number_index": index,
+            "number_sealed": seal(parsed.number.e164, "contacts", "number", contact),
+            "name_sealed": seal(parsed.name, "contacts", "name", contact),
+            "interest_sealed": seal(parsed.interest, "contacts", "interest", contact),
+            "notes_sealed": seal(parsed.notes, "contacts", "notes", contact),
+            "timezone": parsed.timezone,
+            "language": parsed.language,
+        }
+
+    def _consent(self, contact: str, index: bytes, consent: Consent) -> dict[str, Any]:
+        consent_id = new_id()
+        return {
+            "id": consent_id,
+            "contact": contact,
+            "number_index": index,
+            "company": consent.company,
+            "purpose": consent.purpose,
+            "channel": consent.channel,
+            "given_at": consent.given_at,
+            "explicit": consent.explicit,
+            "preticked": consent.preticked,
+            "names_ai_calling": consent.names_ai_calling,
+            "evidence_sealed": self._context.seal(
+                consent.evidence, "consents", "evidence", consent_id
+            ),
+            "expires_at": consent.expires_at,
+        }
+
+
+class _RejectsFile:
+    """``NAME.rejects.csv``, made when the first reject comes, kept when the import commits."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.with_name(f"{path.stem}.rejects.csv")
+        self._draft = path.with_name(f".{path.stem}.{new_id()[:8]}.rejects")
+        self._file: IO[str] | None = None
+
+    def write(self, rejection: Rejection) -> None:
+        try:
+            if self._file is None:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+                self._file = os.fdopen(
+                    os.open(self._draft, flags, 0o600), "w", encoding="utf-8", newline=""
+                )
+                csv.writer(self._file).writerow(["row", "field", "cause"])
+            csv.writer(self._file).writerow([rejection.row, rejection.field, rejection.cause])
+        except OSError as error:
+            raise StorageError(f"the rejects cannot be written: {error.strerror}") from None
+
+    def finish(self) -> Path:
+        assert self._file is not None
+        self._file.close()
+        self._draft.replace(self.path)
+        return self.path
+
+    def discard(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def _rejects(path: Path) -> Iterator[_RejectsFile]:
+    rejects = _RejectsFile(path)
+    try:
+        yield rejects
+    finally:
+        rejects.discard()
+
+
+def _lines(file: IO[bytes], digest: Any) -> Iterator[str]:
+    """Lines as text; bytes that are no UTF-8 survive as surrogates and reject their row."""
+    first = True
+    while block := list(islice(file, 1000)):
+        for line in block:
+            digest.update(line)
+            text = line.decode("utf-8", "surrogateescape")
+            yield text.removeprefix("\ufeff") if first else text
+            first = False
+
+
+def _header(path: Path, cells: list[str] | None) -> list[str]:
+    if cells is None:
+        raise BadInput(f"{path.name} is empty", field="file")
+    header = [cell.strip().lower() for cell in cells]
+    for column in header:
+        if column not in COLUMNS:
+            shown = column if column.isascii() and len(column) < 40 else "with another script"
+            raise BadInput(
+                f"unknown column {shown!r}", field="header", remedy=f"known: {', '.join(COLUMNS)}"
+            )
+        if header.count(column) > 1:
+            raise BadInput(f"column {column!r} comes twice", field="header")
+    for column in REQUIRED_COLUMNS:
+        if column not in header:
+            raise BadInput(f"column {column!r} is missing", field="header")
+    return header
+
+
+def _cause(error: BadInput) -> str:
+    """The error's sentence without the place, which has columns of its own."""
+    return error.detail.split(": ", 1)[-1]

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every noun of the store works with: transactions, sealing, ledger, permission."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from sqlalchemy import Engine, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+
+from compliance.clock import Clock
+from compliance.errors import NotAllowed, StorageAway, StorageError
+from compliance.facts import Actor, HomeKind, Number, Role
+from storage import ledger, pii
+from storage.database import READ_ONLY, storage_error
+from storage.keys import Keyring
+from storage.models import Home, Person
+
+SYSTEM = "system"
+"""The actor of what the platform does by itself: calls, settling."""
+
+
+def new_id() -> str:
+    """32 random hex digits."""
+    return secrets.token_hex(16)
+
+
+class Context:
+    """One home's database, keys, node and clock. Shared by the nouns; thread-safe."""
+
+    def __init__(self, engine: Engine, keyring: Keyring, *, node: str, clock: Clock) -> None:
+        self.engine = engine
+        self.keyring = keyring
+        self.node = node
+        self.clock = clock
+        self._readers = engine.execution_options(**READ_ONLY)
+        with self.read() as session:
+            home = session.get(Home, 1)
+        if home is None:
+            raise StorageError("the database has no home", remedy="run `candor init`")
+        self.tenant = home.tenant
+        self.company = home.company
+        self.home = HomeKind(home.kind)
+
+    # ------------------------------------------------------------ transactions
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """One transaction; an exception undoes all of it.
+
+        Raises:
+            StorageAway: busy or gone; nothing was written, as far as can be known.
+        """
+        with translated(), Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        with translated(), Session(self._readers, expire_on_commit=False) as session:
+            yield session
+
+    def log(
+        self, session: Session, kind: str, actor: str, at: datetime, **body: ledger.Body | object
+    ) -> str:
+        """A ledger entry in the caller's transaction; returns its leaf hash."""
+        return ledger.append(
+            session,
+            node=self.node,
+            kind=kind,
+            actor=actor,
+            at=at,
+            body=body,  # type: ignore[arg-type]  # append checks every value itself
+        )
+
+    # ------------------------------------------------------------ permission
+
+    def require(self, actor: Actor, kind: str, *roles: Role) -> None:
+        """Whether this person may do ``kind`` now, by what the database says of them.
+
+        Asked of the database so that a person disabled a moment ago, or an actor nobody
+        signed in as, gets nothing. A refusal is written to the ledger.
+
+        Raises:
+            NotAllowed: none of ``roles`` is theirs.
+        """
+        with self.read() as session:
+            held = current_roles(session, actor)
+        if actor.tenant == self.tenant and held.intersection(roles):
+            return
+        known = bool(held)
+        with self.write() as session:
+            self.log(
+                session,
+                "access.refuse",
+                actor.id if known else "unknown",
+                self.clock.wall(),
+                what=kind,
+            )
+        raise NotAllowed(
+            f"{kind} is for: {', '.join(roles)}", remedy="ask somebody who has one of these roles"
+        )
+
+    # ------------------------------------------------------------ personal data
+
+    def seal(self, plaintext: str, table: str, column: str, row: str) -> bytes:
+        return pii.seal(
+            self.keyring, plaintext, tenant=self.tenant, table=table, column=column, row=row
+        )
+
+    def unseal(self, sealed: bytes, table: str, column: str, row: str) -> str:
+        return pii.unseal(
+            self.keyring, sealed, tenant=self.tenant, table=table, column=column, row=row
+        )
+
+    def number_index(self, number: Number) -> bytes:
+        return pii.number_index(self.keyring, number)
+
+    def refusal_index(self, number: Number) -> bytes:
+        return pii.refusal_index(self.keyring, number)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Errors of the driver and the pool leave as ours; parameters are hidden in them."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise storage_error(error) from error
+    except PoolTimeout as error:
+        raise StorageAway("no database connection is free", remedy="try again") from error
+
+
+def current_roles(session: Session, actor: Actor) -> frozenset[Role]:
+    """The roles the person has in the database and signed in with; none once disabled."""
+    row = session.execute(
+        select(Person.roles, Person.disabled_at).where(Person.id == actor.id)
+    ).one_or_none()
+    if row is None or row.disabled_at is not None:
+        return frozenset()
+    return parse_roles(row.roles) & actor.roles
+
+
+def parse_roles(text: str) -> frozenset[Role]:
+    return frozenset(Role(name) for name in text.split(",") if name)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A gate decision as JSON and back: every finding is kept with the attempt or the refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from compliance.facts import Decision, Finding
+
+_LINES_RETRY = timedelta(minutes=5)
+
+
+def to_json(decision: Decision) -> dict[str, Any]:
+    return {
+        "attempt": decision.attempt_id,
+        "permitted": decision.permitted,
+        "rulebook": decision.rulebook,
+        "inputs": decision.inputs,
+        "at": decision.at.isoformat(),
+        "lines": list(decision.lines),
+        "findings": [
+            {
+                "rule": f.rule,
+                "requirement": f.requirement,
+                "passed": f.passed,
+                "message": f.message,
+                "params": [list(pair) for pair in f.params],
+                "source": f.source,
+                "earliest": f.earliest.isoformat() if f.earliest is not None else None,
+                "line": f.line,
+            }
+            for f in decision.findings
+        ],
+    }
+
+
+def from_json(data: Mapping[str, Any]) -> Decision:
+    return Decision(
+        attempt_id=data["attempt"],
+        permitted=data["permitted"],
+        findings=tuple(
+            Finding(
+                rule=f["rule"],
+                requirement=f["requirement"],
+                passed=f["passed"],
+                message=f["message"],
+                params=tuple((key, value) for key, value in f["params"]),
+                source=f["source"],
+                earliest=datetime.fromisoformat(f["earliest"]) if f["earliest"] else None,
+                line=f["line"],
+            )
+            for f in data["findings"]
+        ),
+        rulebook=data["rulebook"],
+        inputs=data["inputs"],
+        at=datetime.fromisoformat(data["at"]),
+        lines=tuple(data["lines"]),
+    )
+
+
+def retry_at(decision: Decision, now: datetime) -> datetime | None:
+    """When a refused contact is due again in its campaign; None: not again.
+
+    Only time mends hours, days and caps: each such finding says when. A line that
+    is down is not the contact's fault: it is tried again in five minutes.
+    """
+    refusing = [f for f in decision.refusing if not f.line and f.rule != "no_usable_line"]
+    times = [f.earliest for f in refusing if f.earliest is not None]
+    if len(times) != len(refusing):
+        return None
+    return max([now + _LINES_RETRY, *times]) if not refusing else max(times)

@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who may dial which number just now: claims, leases, fencing, settling after a crash.
+
+A lease holds a number, not a row: two spellings of one number, in any two
+campaigns, are never handed out at once (C4). An expired lease is settled
+before anybody gets the number again; what was authorised under it counts as
+dialed for ever.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Select, delete, select, update
+from sqlalchemy.orm import Session
+
+from compliance.errors import BadInput, LeaseLost
+from compliance.facts import (
+    Blame,
+    Claim,
+    Consent,
+    Contact,
+    DialRequest,
+    Number,
+    Outcome,
+    PastAttempt,
+    SourceKind,
+)
+from storage.campaigns import CampaignState, TargetState, campaign_facts, finish_if_exhausted
+from storage.context import SYSTEM, Context, new_id
+from storage.dialects import insert_or_ignore
+from storage.lines import lines_of
+from storage.models import (
+    AttemptRow,
+    Batch,
+    CampaignRow,
+    ConsentRow,
+    ContactRow,
+    Lease,
+    Target,
+)
+from storage.refusals import refusals_of, withdrawn_at
+from storage.scripts import load_version
+
+# Covers the longest cap a profile knows: a calendar month in any time zone.
+HISTORY = timedelta(days=32)
+_RACES = 16  # numbers lost to faster workers before this one looks again later
+
+
+class Leases:
+    """Handing out contacts and taking them back."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def claim(
+        self, campaign_id: str, *, worker: str, now: datetime, lease_s: float = 60
+    ) -> Claim | None:
+        """Lease the next due contact with every fact the gate needs; None: nothing is due.
+
+        The number's earlier attempts, refusals and consents come from all campaigns
+        and all spellings.
+
+        Raises:
+            BadInput: no such campaign.
+        """
+        context = self._context
+        with context.write() as session:
+            campaign = session.get(CampaignRow, campaign_id)
+            if campaign is None:
+                raise BadInput("there is no such campaign", field="campaign")
+            if campaign.state != CampaignState.RUNNING:
+                return None
+            until = now + timedelta(seconds=lease_s)
+            lease = self._take(session, campaign_id, worker, now, until, lease_s)
+            if lease is None:
+                return None
+            request = self._request(session, campaign, lease, now)
+        return Claim(lease.id, lease.fencing, request, until)
+
+    def _take(
+        self,
+        session: Session,
+        campaign: str,
+        worker: str,
+        now: datetime,
+        until: datetime,
+        lease_s: float,
+    ) -> Lease | None:
+        for _ in range(_RACES):
+            target = session.scalar(_next_due(campaign, now))
+            if target is None:
+                return None
+            lease_id = new_id()
+            insert_or_ignore(
+                session,
+                Lease,
+                number_index=target.number_index,
+                id=lease_id,
+                campaign=campaign,
+                contact=target.contact,
+                fencing=target.fencing + 1,
+                worker=worker,
+                lease_s=lease_s,
+                leased_until=until,
+                authorised=False,
+            )
+            lease = session.scalar(select(Lease).where(Lease.id == lease_id))
+            if lease is not None:  # else another worker took the number in between
+                target.fencing += 1
+                target.state = TargetState.LEASED
+                return lease
+        return None
+
+    def _request(
+        self, session: Session, campaign: CampaignRow, lease: Lease, now: datetime
+    ) -> DialRequest:
+        context = self._context
+        row, batch = session.execute(
+            select(ContactRow, Batch)
+            .join(Batch, Batch.id == ContactRow.batch)
+            .where(ContactRow.id == lease.contact)
+        ).one()
+        number = Number(context.unseal(row.number_sealed, "contacts", "number", row.id))
+        refusal_index = context.refusal_index(number)
+        return DialRequest(
+            attempt_id=lease.id,
+            tenant=context.tenant,
+            home=context.home,
+            contact=Contact(
+                id=row.id,
+                number=number,
+                name=context.unseal(row.name_sealed, "contacts", "name", row.id),
+                timezone=row.timezone,
+                source=SourceKind(batch.source),
+                batch=batch.name,
+                language=row.language,
+            ),
+            consents=self._consents(session, row.number_index),
+            attempts=past_attempts(session, row.number_index, now - HISTORY),
+            refusals=refusals_of(session, refusal_index),
+            withdrawn_at=withdrawn_at(session, refusal_index),
+            script=load_version(session, campaign.script).facts,
+            campaign=campaign_facts(campaign),
+            lines=lines_of(session, campaign.id),
+        )
+
+    def _consents(self, session: Session, number_index: bytes) -> tuple[Consent, ...]:
+        rows = session.scalars(
+            select(ConsentRow)
+            .where(ConsentRow.number_index == number_index)
+            .order_by(ConsentRow.given_at.desc(), ConsentRow.id)
+        )
+        return tuple(
+            Consent(
+                id=row.id,
+                company=row.company,
+                purpose=row.purpose,
+                channel=row.channel,
+                given_at=row.given_at,
+                explicit=row.explicit,
+                preticked=row.preticked,
+                names_ai_calling=row.names_ai_calling,
+                evidence=self._context.unseal(row.evidence_sealed, "consents", "evidence", row.id),
+                expires_at=row.expires_at,
+            )
+            for row in rows
+        )
+
+    # ------------------------------------------------------------ giving back
+
+    def release(self, claim: Claim) -> None:
+        """Give a contact back undialed; without effect once authorised or no longer ours."""
+        with self._context.write() as session:
+            lease = own_lease(session, claim)
+            if lease is not None and not lease.authorised:
+                session.delete(lease)
+                set_target(session, lease, TargetState.DUE)
+
+    def renew(self, claim: Claim, now: datetime) -> Claim:
+        """Hold on for another term; the claim with its new end.
+
+        A live call may renew late as long as nobody settled it; a lease that was not
+        authorised may not once it has expired.
+
+        Raises:
+            LeaseLost: settled, or expired before it was authorised.
+        """
+        with self._context.write() as session:
+            lease = own_lease(session, claim)
+            if lease is None or (lease.leased_until <= now and not lease.authorised):
+                raise LeaseLost("the lease is over", lease=claim.lease_id)
+            lease.leased_until = now + timedelta(seconds=lease.lease_s)
+            return claim.evolve(leased_until=lease.leased_until)
+
+    def settle_expired(self, now: datetime) -> list[str]:
+        """Close what dead workers left; returns the attempts that were settled.
+
+        Not authorised: the contact is due again. Authorised: it counts as dialed,
+        with outcome ``REFUSED`` if a refusal was recorded, ``ABORTED`` if it was
+        answered, else ``UNKNOWN``.
+        """
+        context = self._context
+        settled: list[str] = []
+        with context.read() as session:  # an idle look does not take the write lock
+            expired = Lease.leased_until <= now
+            if session.scalar(select(Lease.id).where(expired).limit(1)) is None:
+                return settled
+        with context.write() as session:
+            leases = session.scalars(
+                select(Lease).where(expired).with_for_update(skip_locked=True)
+            ).all()
+            for lease in leases:
+                session.delete(lease)
+                attempt = session.get(AttemptRow, lease.id, with_for_update=True)
+                if attempt is None:
+                    set_target(session, lease, TargetState.DUE)
+                    continue
+                set_target(session, lease, TargetState.DONE)
+                if attempt.finished_at is None:
+                    self._settle(session, attempt, now)
+                    settled.append(attempt.id)
+            for campaign in sorted({lease.campaign for lease in leases}):
+                finish_if_exhausted(context, session, campaign, now)
+        return settled
+
+    def _settle(self, session: Session, attempt: AttemptRow, now: datetime) -> None:
+        if attempt.refused:
+            outcome, blame = Outcome.REFUSED, Blame.CALLEE
+        elif attempt.answered_at is not None:
+            outcome, blame = Outcome.ABORTED, Blame.US
+        else:
+            outcome, blame = Outcome.UNKNOWN, Blame.US
+        attempt.outcome, attempt.blame, attempt.settled_at = outcome, blame, now
+        leaf = self._context.log(
+            session, "attempt.settle", SYSTEM, now, attempt=attempt.id, outcome=str(outcome)
+        )
+        attempt.last_leaf = bytes.fromhex(leaf)
+
+
+def _next_due(campaign: str, now: datetime) -> Select[Target]:
+    held = select(Lease.id).where(Lease.number_index == Target.number_index)
+    return (
+        select(Target)
+        .where(
+            Target.campaign == campaign,
+            Target.state == TargetState.DUE,
+            Target.not_before <= now,
+            ~held.exists(),
+        )
+        .order_by(Target.not_before, Target.position)
+        .limit(1)
+        .with_for_update(skip_locked=True, of=Target)
+    )
+
+
+def past_attempts(
+    session: Session, number_index: bytes, since: datetime
+) -> tuple[PastAttempt, ...]:
+    """INVITEs to a number after ``since``, over all campaigns, newest first."""
+    rows = session.execute(
+        select(AttemptRow.id, AttemptRow.at, AttemptRow.campaign, AttemptRow.outcome)
+        .where(AttemptRow.number_index == number_index, AttemptRow.at > since)
+        .order_by(AttemptRow.at.desc())
+    )
+    return tuple(
+        PastAttempt(row.id, row.at, row.campaign, Outcome(row.outcome) if row.outcome else None)
+        for row in rows
+    )
+
+
+def own_lease(session: Session, claim: Claim) -> Lease | None:
+    """The claim's lease, locked, if this very claim still holds it."""
+    return session.scalar(
+        select(Lease)
+        .where(Lease.id == claim.lease_id, Lease.fencing == claim.fencing)
+        .with_for_update()
+    )
+
+
+def set_target(
+    session: Session, lease: Lease, state: TargetState, not_before: datetime | None = None
+) -> None:
+    """Where the leased contact stands from now on in its campaign."""
+    values: dict[str, object] = {"state": state}
+    if not_before is not None:
+        values["not_before"] = not_before
+    session.execute(
+        update(Target)
+        .where(
+            Target.campaign == lease.campaign,
+            Target.contact == lease.contact,
+            Target.fencing == lease.fencing,
+        )
+        .values(**values)
+    )
+
+
+def drop_lease(session: Session, lease: Lease) -> None:
+    session.execute(delete(Lease).where(Lease.id == lease.id))

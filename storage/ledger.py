@@ -1,0 +1,347 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The verifiable ledger: every change leaves an entry nobody can alter unnoticed (T2, P5).
+
+``append`` writes into the caller's transaction: the change and its entry
+commit together. Entries are chained per node; the sequencer gives them their
+place in one Merkle tree (RFC 6962). The bytes hashed are the bytes stored,
+never serialised again. Entries hold no personal data: what must be provable
+goes in as a keyed commitment. Format: ``docs/formats/ledger.md``.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from compliance.errors import BadInput, LedgerError, StorageError
+from compliance.facts import Evolve
+from storage.anchors import Anchor, FolderAnchor
+from storage.checkpoint import verifier_key
+from storage.database import READ_ONLY
+from storage.dialects import insert_or_ignore
+from storage.ledger_tables import (
+    LedgerChain,
+    LedgerCheckpoint,
+    LedgerHead,
+    LedgerLeaf,
+    LedgerOutbox,
+    LedgerSequenced,
+    LedgerSubtree,
+)
+from storage.merkle import (
+    Frontier,
+    consistency_ranges,
+    inclusion_ranges,
+    leaf_hash,
+    node_hash,
+)
+from storage.objects import fsync_folder
+from storage.sequencer import SUBTREE_BITS, Sequencer, lag, verify_start
+
+__all__ = [
+    "Anchor",
+    "Body",
+    "FolderAnchor",
+    "Inclusion",
+    "LedgerCheckpoint",
+    "LedgerLeaf",
+    "LedgerOutbox",
+    "Sequencer",
+    "append",
+    "commit_to",
+    "consistency",
+    "export",
+    "inclusion",
+    "index_of",
+    "lag",
+    "verify_commitment",
+    "verify_start",
+]
+
+Body = Mapping[str, str | int | bool | Sequence[object] | None]
+
+_NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_KIND = re.compile(r"[a-z][a-z0-9_.]{0,63}")
+_KEY = re.compile(r"[a-z][a-z0-9_]{0,63}")
+# A last line of defence against a telephone number written as it is (D8).
+_TELEPHONE = re.compile(r"\+[0-9]{7,15}|(86)?1[3-9][0-9]{9}|(sips?|tel):.*")
+_INT_MAX = 2**53 - 1  # beyond it JSON readers disagree
+_START = bytes(32)
+
+
+# ---------------------------------------------------------------- append
+
+
+def append(session: Session, *, node: str, kind: str, actor: str, at: datetime, body: Body) -> str:
+    """Write one entry in the caller's transaction; returns its leaf hash as 64 hex digits.
+
+    ``body`` maps names to strings, integers, booleans, None or lists of those
+    (lists may nest). The index follows when the sequencer has run.
+
+    Raises:
+        BadInput: a value of another type, a naive time, or a telephone number.
+    """
+    if not _NODE.fullmatch(node) or not _KIND.fullmatch(kind):
+        raise BadInput("not a node name or an entry kind", field="ledger")
+    chain = select(LedgerChain.seq, LedgerChain.leaf_hash).where(LedgerChain.node == node)
+    tail = session.execute(chain.with_for_update()).one_or_none()
+    if tail is None:
+        insert_or_ignore(session, LedgerChain, node=node, seq=0, leaf_hash=_START)
+        insert_or_ignore(session, LedgerSequenced, node=node, seq=0, leaf_hash=_START)
+        tail = session.execute(chain.with_for_update()).one()
+    seq = tail.seq + 1
+    data = _encode(node, seq, tail.leaf_hash, kind, actor, at, body)
+    leaf = leaf_hash(data)
+    session.execute(
+        insert(LedgerOutbox).values(
+            node=node,
+            node_seq=seq,
+            prev_hash=tail.leaf_hash,
+            leaf_hash=leaf,
+            kind=kind,
+            body=data,
+            at=at,
+        )
+    )
+    session.execute(
+        update(LedgerChain).where(LedgerChain.node == node).values(seq=seq, leaf_hash=leaf)
+    )
+    return leaf.hex()
+
+
+def _encode(
+    node: str, seq: int, prev: bytes, kind: str, actor: str, at: datetime, body: Body
+) -> bytes:
+    if at.tzinfo is None:
+        raise BadInput("an entry's time needs a time zone", field="at")
+    for key, value in body.items():
+        if not _KEY.fullmatch(key):
+            raise BadInput("not a field name of a ledger entry", field="ledger")
+        _check(key, value)
+    _check("actor", actor)
+    entry = {
+        "v": 1,
+        "node": node,
+        "seq": seq,
+        "prev": prev.hex(),
+        "kind": kind,
+        "actor": actor,
+        "at": at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "body": dict(body),
+    }
+    text = json.dumps(
+        entry, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+    return text.encode()
+
+
+def _check(key: str, value: object) -> None:
+    if isinstance(value, str):
+        if _TELEPHONE.fullmatch(value):
+            raise BadInput(
+                "a ledger entry never holds a telephone number",
+                field=key,
+                remedy="store a commitment (ledger.commit_to)",
+            )
+    elif isinstance(value, int):  # bool is one too
+        if abs(value) > _INT_MAX:
+            raise BadInput("a ledger entry's integers stay within 53 bits", field=key)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check(key, item)
+    elif value is not None:
+        raise BadInput(
+            f"a ledger entry cannot hold a {type(value).__name__}",
+            field=key,
+            remedy="use text, integers, booleans, None or lists of them",
+        )
+
+
+def commit_to(value: bytes) -> tuple[str, str]:
+    """Commit to personal data: (commitment, key), both as 64 hex digits.
+
+    The commitment goes into an entry; the key stays beside the record and dies
+    with it, which unlinks the entry. A plain hash of a number can be enumerated.
+    """
+    key = secrets.token_bytes(32)
+    return hmac.digest(key, value, "sha256").hex(), key.hex()
+
+
+def verify_commitment(value: bytes, commitment: str, key: str) -> bool:
+    """Whether ``commitment`` was made of ``value`` with ``key``."""
+    computed = hmac.digest(bytes.fromhex(key), value, "sha256")
+    return hmac.compare_digest(computed.hex(), commitment)
+
+
+# ---------------------------------------------------------------- look-ups and proofs
+
+
+@dataclass(frozen=True, slots=True)
+class Inclusion(Evolve):
+    """Proof that an entry is in the tree of ``size`` entries; hashes are 32 bytes."""
+
+    index: int
+    size: int
+    leaf_hash: bytes
+    proof: tuple[bytes, ...]
+    root: bytes
+    note: str = ""  # the checkpoint of this size, when there is one
+
+
+def index_of(session: Session, leaf_hash: str) -> int | None:
+    """The entry's index in the tree, or None while it waits for the sequencer."""
+    return session.execute(
+        select(LedgerLeaf.index).where(LedgerLeaf.leaf_hash == bytes.fromhex(leaf_hash))
+    ).scalar_one_or_none()
+
+
+def inclusion(session: Session, index: int, size: int | None = None) -> Inclusion:
+    """Prove entry ``index``: in the tree of ``size``, else of the first checkpoint holding it,
+    else of the newest tree.
+
+    Raises:
+        LedgerError: the tree has no such entry or no such size.
+    """
+    newest = session.execute(select(LedgerHead.size)).scalar_one_or_none() or 0
+    if size is None:
+        size = session.execute(
+            select(func.min(LedgerCheckpoint.size)).where(LedgerCheckpoint.size > index)
+        ).scalar_one_or_none()
+    size = newest if size is None else size
+    if not 0 <= index < size <= newest:
+        raise LedgerError(f"the tree of {newest} entries cannot prove entry {index} at {size}")
+    note = session.execute(
+        select(LedgerCheckpoint.note).where(LedgerCheckpoint.size == size)
+    ).scalar_one_or_none()
+    proof = tuple(_subtree(session, *r) for r in inclusion_ranges(index, size))
+    leaf = _subtree(session, index, index + 1)
+    return Inclusion(index, size, leaf, proof, _subtree(session, 0, size), note or "")
+
+
+def consistency(session: Session, old: int, new: int) -> tuple[bytes, ...]:
+    """RFC 9162 proof that the tree of ``old`` entries is a prefix of that of ``new``."""
+    newest = session.execute(select(LedgerHead.size)).scalar_one_or_none() or 0
+    if not 0 <= old <= new <= newest:
+        raise LedgerError(f"the tree of {newest} entries has no proof from {old} to {new}")
+    return tuple(_subtree(session, *r) for r in consistency_ranges(old, new))
+
+
+def _subtree(session: Session, start: int, stop: int) -> bytes:
+    """Root over the leaves [start, stop), as the proofs need them: whole kept subtrees first."""
+    nodes: list[bytes] = []
+    at = start
+    while at < stop:
+        level = max(0, ((stop - at).bit_length() - 1) // SUBTREE_BITS * SUBTREE_BITS)
+        until = stop >> level << level
+        frontier = Frontier()
+        for node in _row(session, level, at >> level, until >> level):
+            frontier.append(node)
+        if frontier.size != (until - at) >> level:
+            raise LedgerError(f"the ledger's hashes between {at} and {until} are missing")
+        nodes += frontier.hashes
+        at = until
+    root = nodes[-1]
+    for left in reversed(nodes[:-1]):
+        root = node_hash(left, root)
+    return root
+
+
+def _row(session: Session, level: int, first: int, stop: int) -> Sequence[bytes]:
+    if level == 0:
+        query = select(LedgerLeaf.leaf_hash).where(
+            LedgerLeaf.index >= first, LedgerLeaf.index < stop
+        )
+        return session.scalars(query.order_by(LedgerLeaf.index)).all()
+    query = select(LedgerSubtree.hash).where(
+        LedgerSubtree.level == level, LedgerSubtree.index >= first, LedgerSubtree.index < stop
+    )
+    return session.scalars(query.order_by(LedgerSubtree.index)).all()
+
+
+# ---------------------------------------------------------------- export
+
+
+def export(engine: Engine, path: Path | str) -> int:
+    """Write the sequenced ledger as one JSON-lines file for ``verify.py``; returns the entries.
+
+    Whole or not at all: an existing file is replaced once the new one is durable.
+    """
+    path = Path(path)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with draft.open("x", encoding="utf-8", newline="\n") as file:
+            entries = 0
+            for line in _export_lines(engine):
+                entries += "entry" in line
+                json.dump(line, file, sort_keys=True, separators=(",", ":"))
+                file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+        fsync_folder(path.parent)
+    except OSError as error:
+        raise StorageError(f"the ledger cannot be exported: {error.strerror}") from error
+    finally:
+        draft.unlink(missing_ok=True)
+    return entries
+
+
+def _export_lines(engine: Engine) -> Iterator[dict[str, Any]]:
+    with engine.connect().execution_options(**READ_ONLY) as connection:
+        head = connection.execute(select(*LedgerHead.__table__.c)).one_or_none()
+        if head is None:
+            raise LedgerError("the ledger has no entry yet", remedy="run the sequencer first")
+        yield {
+            "candor_ledger": 1,
+            "key": verifier_key(head.origin, head.public_key),
+            "origin": head.origin,
+            "size": head.size,
+        }
+        query = (
+            select(
+                LedgerLeaf.index,
+                LedgerLeaf.leaf_hash,
+                LedgerOutbox.node,
+                LedgerOutbox.node_seq,
+                LedgerOutbox.prev_hash,
+                LedgerOutbox.body,
+            )
+            .outerjoin(LedgerOutbox, LedgerOutbox.id == LedgerLeaf.outbox_id)
+            .where(LedgerLeaf.index < head.size)
+            .order_by(LedgerLeaf.index)
+        )
+        entries = 0
+        for row in connection.execution_options(yield_per=5_000).execute(query):
+            if row.body is None:
+                raise LedgerError(f"the bytes of entry {row.index} are gone from the database")
+            entries += 1
+            yield {
+                "entry": row.index,
+                "leaf": row.leaf_hash.hex(),
+                "node": row.node,
+                "seq": row.node_seq,
+                "prev": row.prev_hash.hex(),
+                "bytes": base64.b64encode(row.body).decode(),
+            }
+        checkpoints = 0
+        kept = (
+            select(LedgerCheckpoint.size, LedgerCheckpoint.note, LedgerCheckpoint.at)
+            .where(LedgerCheckpoint.size <= head.size)
+            .order_by(LedgerCheckpoint.size)
+        )
+        for size, note, at in connection.execute(kept):
+            checkpoints += 1
+            yield {"checkpoint": size, "note": note, "at": at.isoformat()}
+        yield {"end": {"checkpoints": checkpoints, "entries": entries}}

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs the migrations on the connection ``storage.database.upgrade`` hands over."""
+
+from __future__ import annotations
+
+from alembic import context
+
+import storage.ledger_tables
+import storage.models  # noqa: F401  # every table must be known to the metadata
+from storage.base import Base
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Base.metadata,
+    render_as_batch=True,
+)
+context.run_migrations()

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One canonical spelling of every telephone number: caps and refusals count by it (C4).
+
+Numbering plans come from the ``phonenumbers`` metadata. No message of this
+module ever holds a number (D8).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+import phonenumbers
+from phonenumbers import PhoneNumberType, carrier, shortnumberinfo, timezone
+
+from compliance.errors import BadInput
+from compliance.facts import Number
+
+# Spaces, dashes, dots, brackets, slashes and invisible marks people put between digits.
+_SEPARATORS = re.compile(
+    r"[\s\-\u2010-\u2015\u2212\u30fc.·()\[\]/\u200b-\u200f\u202a-\u202e\u2060\ufeff]+"
+)
+_DIALABLE = re.compile(r"\+?[0-9]{3,20}")
+# Numbers at which a person answers; premium, toll-free, shared-cost and pagers are services.
+_PERSONAL = frozenset(
+    {
+        PhoneNumberType.MOBILE,
+        PhoneNumberType.FIXED_LINE,
+        PhoneNumberType.FIXED_LINE_OR_MOBILE,
+        PhoneNumberType.VOIP,
+        PhoneNumberType.PERSONAL_NUMBER,
+    }
+)
+
+
+def normalise(raw: str, region: str = "CN") -> Number:
+    """The E.164 number behind any usual spelling, dialed as if from ``region`` (ISO 3166).
+
+    ``+86``, ``0086``, ``86``, a national number, separators and full-width digits
+    all give the same number.
+
+    Raises:
+        BadInput: no number, an emergency or short code, a premium or other service
+            number, or not valid in its numbering plan. The message has no digits of it.
+    """
+    text = _SEPARATORS.sub("", unicodedata.normalize("NFKC", raw))
+    if not text:
+        raise _bad("is empty")
+    if not _DIALABLE.fullmatch(text):
+        raise _bad("is not a telephone number")
+    if shortnumberinfo.is_emergency_number(text, region):
+        raise _bad("is an emergency number")
+    try:
+        parsed = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException:
+        raise _bad("is not a telephone number") from None
+    if not text.startswith("+") and shortnumberinfo.is_possible_short_number_for_region(
+        parsed, region
+    ):
+        raise _bad("is a short code")
+    if not phonenumbers.is_valid_number(parsed):
+        raise _bad("is not valid in its country's numbering plan")
+    if phonenumbers.number_type(parsed) not in _PERSONAL:
+        raise _bad("belongs to a service, not to a person")
+    return Number(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))
+
+
+def carrier_of(number: Number) -> str:
+    """The carrier its block was given to (porting is not seen), in English; empty: unknown."""
+    parsed = _parse(number)
+    return "" if parsed is None else str(carrier.name_for_number(parsed, "en"))
+
+
+def timezone_of(number: Number) -> str:
+    """The IANA time zone, where the number's prefix leaves one possible; else empty (C3)."""
+    parsed = _parse(number)
+    if parsed is None:
+        return ""
+    zones = timezone.time_zones_for_number(parsed)
+    if len(zones) != 1 or zones[0] == phonenumbers.timezone.UNKNOWN_TIMEZONE:
+        return ""
+    return str(zones[0])
+
+
+def _parse(number: Number) -> phonenumbers.PhoneNumber | None:
+    try:
+        return phonenumbers.parse(number.e164, None)
+    except phonenumbers.NumberParseException:
+        return None  # a lab home's SIP URI
+
+
+def _bad(cause: str) -> BadInput:
+    return BadInput(cause, field="phone", remedy="write it with its country code")

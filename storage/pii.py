@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sealed columns and blind indexes for personal data (D7, D8, S12).
+
+A sealed value is ``version (1) | key id (4) | nonce (12) | AES-256-GCM``; its
+additional data names tenant, table, column, row and version, so that a value
+moved to another place does not open. Equality is looked up through a keyed
+hash of the normalised number; the refusal list has a key of its own.
+
+Nonces are random: one column key stays far below 2^32 values (NIST SP
+800-38D), and rotation of the master key gives a new one.
+"""
+
+from __future__ import annotations
+
+import os
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from compliance.errors import Corrupt
+from compliance.facts import Number
+from storage.keys import KEY_ID_BYTES, NONCE_BYTES, Keyring, length_prefixed
+
+VERSION = 1
+_PURPOSE = "column"
+_HEAD_BYTES = 1 + KEY_ID_BYTES
+_TAG_BYTES = 16
+
+
+def _additional_data(tenant: str, table: str, column: str, row: str) -> bytes:
+    return length_prefixed("candor/column", bytes([VERSION]), tenant, table, column, row)
+
+
+def seal(
+    keyring: Keyring, plaintext: str, *, tenant: str, table: str, column: str, row: str
+) -> bytes:
+    """Seal one value for one place; two seals of the same value differ."""
+    key_id = keyring.key_id()
+    head = bytes([VERSION]) + bytes.fromhex(key_id)
+    nonce = os.urandom(NONCE_BYTES)
+    sealer = AESGCM(keyring.derive(_PURPOSE, key_id))
+    aad = _additional_data(tenant, table, column, row)
+    return head + nonce + sealer.encrypt(nonce, plaintext.encode(), head + aad)
+
+
+def unseal(
+    keyring: Keyring, sealed: bytes, *, tenant: str, table: str, column: str, row: str
+) -> str:
+    """Open what :func:`seal` made for this very place.
+
+    Raises:
+        Corrupt: altered, moved from another tenant, table, column or row, or
+            sealed under a master key this ring lacks. Never names the value.
+    """
+    where = f"{table}.{column}"
+    if len(sealed) < _HEAD_BYTES + NONCE_BYTES + _TAG_BYTES or sealed[0] != VERSION:
+        raise Corrupt(f"{where}: a sealed value is cut short or of an unknown version")
+    head = sealed[:_HEAD_BYTES]
+    nonce = sealed[_HEAD_BYTES : _HEAD_BYTES + NONCE_BYTES]
+    opener = AESGCM(keyring.derive(_PURPOSE, head[1:].hex()))
+    aad = _additional_data(tenant, table, column, row)
+    try:
+        return opener.decrypt(nonce, sealed[_HEAD_BYTES + NONCE_BYTES :], head + aad).decode()
+    except InvalidTag:
+        raise Corrupt(
+            f"{where}: a sealed value does not open: altered, or moved from another row",
+            remedy="restore the row from a backup",
+        ) from None
+
+
+def number_index(keyring: Keyring, number: Number) -> bytes:
+    """Blind index of a number for contacts, caps and attempts (32 bytes)."""
+    return keyring.blind("number", number.e164.encode())
+
+
+def refusal_index(keyring: Keyring, number: Number) -> bytes:
+    """Blind index of a number for the refusal list, under the key that outlives purges (S12)."""
+    return keyring.blind("refusal", number.e164.encode())

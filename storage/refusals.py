@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The refusal list and withdrawn consent, by keyed hash only (S11, S12)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.orm import Session
+
+from compliance.errors import BadInput, StorageError
+from compliance.facts import Actor, Number, RefusalRecord, RefusalScope, Role
+from storage.context import SYSTEM, Context, new_id
+from storage.dialects import insert_or_ignore
+from storage.models import AttemptRow, ContactRow, RefusalRow, Withdrawal
+
+
+class Refusals:
+    """Recording that somebody said no."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def record_refusal(
+        self, attempt_id: str, *, how: str, at: datetime, until: datetime, scope: RefusalScope
+    ) -> None:
+        """Put the called number on the list and withdraw its consent, durably, at once (S11).
+
+        One refusal an attempt: repeating it changes nothing.
+
+        Raises:
+            BadInput: no such attempt, or ``until`` not after ``at``.
+        """
+        context = self._context
+        with context.write() as session:
+            attempt = session.get(AttemptRow, attempt_id, with_for_update=True)
+            if attempt is None:
+                raise BadInput("there is no such attempt", field="attempt")
+            if session.scalar(select(RefusalRow.id).where(RefusalRow.attempt == attempt_id)):
+                return
+            number = number_of(context, session, attempt.contact)
+            attempt.refused = True
+            self._add(session, number, how, at, until, scope, attempt.campaign, attempt_id)
+            context.log(
+                session,
+                "refusal.record",
+                SYSTEM,
+                at,
+                attempt=attempt_id,
+                how=how,
+                scope=str(scope),
+                until=until.isoformat(),
+            )
+
+    def refuse_number(
+        self, actor: Actor, number: Number, *, how: str, at: datetime, until: datetime
+    ) -> None:
+        """A refusal that came by another way than a call: letter, complaint, service desk.
+
+        Raises:
+            NotAllowed: neither operator nor compliance officer.
+            BadInput: ``until`` not after ``at``.
+        """
+        context = self._context
+        context.require(actor, "refusal.record", Role.OPERATOR, Role.COMPLIANCE)
+        with context.write() as session:
+            self._add(session, number, how, at, until, RefusalScope.COMPANY, "", None)
+            context.log(
+                session,
+                "refusal.record",
+                actor.id,
+                context.clock.wall(),
+                how=how,
+                scope=str(RefusalScope.COMPANY),
+                until=until.isoformat(),
+            )
+
+    def _add(
+        self,
+        session: Session,
+        number: Number,
+        how: str,
+        at: datetime,
+        until: datetime,
+        scope: RefusalScope,
+        campaign: str,
+        attempt: str | None,
+    ) -> None:
+        if until <= at:
+            raise BadInput("a refusal ends after it was made", field="until")
+        index = self._context.refusal_index(number)
+        session.execute(
+            insert(RefusalRow).values(
+                id=new_id(),
+                refusal_index=index,
+                at=at,
+                until=until,
+                scope=str(scope),
+                how=how,
+                campaign=campaign,
+                attempt=attempt,
+            )
+        )
+        withdraw(session, index, at)
+
+
+def withdraw(session: Session, refusal_index: bytes, at: datetime) -> None:
+    """Consent ends at ``at``; an earlier withdrawal never replaces a later one."""
+    insert_or_ignore(session, Withdrawal, refusal_index=refusal_index, at=at)
+    session.execute(
+        update(Withdrawal)
+        .where(Withdrawal.refusal_index == refusal_index, Withdrawal.at < at)
+        .values(at=at)
+    )
+
+
+def refusals_of(session: Session, refusal_index: bytes) -> tuple[RefusalRecord, ...]:
+    """Every refusal of a number, newest first; the gate decides which still hold."""
+    rows = session.scalars(
+        select(RefusalRow)
+        .where(RefusalRow.refusal_index == refusal_index)
+        .order_by(RefusalRow.at.desc())
+    )
+    return tuple(
+        RefusalRecord(row.at, row.until, RefusalScope(row.scope), row.how, row.campaign)
+        for row in rows
+    )
+
+
+def withdrawn_at(session: Session, refusal_index: bytes) -> datetime | None:
+    """When consent for a number was last withdrawn."""
+    return session.scalar(select(Withdrawal.at).where(Withdrawal.refusal_index == refusal_index))
+
+
+def number_of(context: Context, session: Session, contact: str) -> Number:
+    """The contact's number, opened inside the store."""
+    sealed = session.scalar(select(ContactRow.number_sealed).where(ContactRow.id == contact))
+    if sealed is None:
+        raise StorageError("the contact of this attempt is gone")
+    return Number(context.unseal(sealed, "contacts", "number", contact))

@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one sequencer: gives entries their place in the tree, signs it, anchors it (P5).
+
+Any number of processes may run one; the lock on the head row lets one at a
+time through, so there is no fork and no index twice. On SQLite the first
+statement of the turn is a write, which takes the database's lock; on
+PostgreSQL it locks the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, TypeAlias
+
+from sqlalchemy import Connection, Engine, Row, insert, select, update
+
+from compliance.errors import LedgerError, StorageAway
+from storage.anchors import Anchor
+from storage.checkpoint import Checkpoint, parse_note, sign_note
+from storage.database import READ_ONLY
+from storage.dialects import insert_or_ignore
+from storage.keys import Keyring
+from storage.ledger_tables import (
+    LedgerCheckpoint,
+    LedgerHead,
+    LedgerLeaf,
+    LedgerOutbox,
+    LedgerSequenced,
+    LedgerSubtree,
+)
+from storage.merkle import Frontier, leaf_hash
+
+AnyRow: TypeAlias = "Row[*tuple[Any, ...]]"
+
+CHECKPOINT_EVERY = timedelta(seconds=60)
+CHECKPOINT_ENTRIES = 1000
+SUBTREE_BITS = 8  # 256 leaves a kept subtree
+
+
+class Sequencer:
+    """Gives indices and signs checkpoints. One per process is enough; not thread-safe.
+
+    ``behind`` names the anchors that did not take the last checkpoint; each
+    :meth:`checkpoint` tries them again.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        keyring: Keyring,
+        anchors: Sequence[Anchor],
+        origin: str,
+        *,
+        batch: int = 4096,
+    ) -> None:
+        Checkpoint(origin, 0, bytes(32)).text()  # a bad origin fails here, not at midnight
+        self._engine = engine
+        self._keyring = keyring
+        self._anchors = tuple(anchors)
+        self._origin = origin
+        self._batch = batch
+        self._behind: tuple[Anchor, ...] = ()
+
+    @property
+    def behind(self) -> tuple[str, ...]:
+        return tuple(anchor.name for anchor in self._behind)
+
+    # ------------------------------------------------------------ indices
+
+    def run_once(self, now: datetime) -> int:
+        """Give indices to what waits, at most one batch, in one transaction; returns how many.
+
+        Raises:
+            LedgerError: a waiting entry was altered or removed; nothing is sequenced.
+        """
+        with self._engine.connect().execution_options(**READ_ONLY) as connection:
+            if not _waiting(connection, 1):  # an idle look takes no lock and writes nothing
+                return 0
+        with self._engine.begin() as connection:
+            head = self._lock_head(connection)
+            rows = _waiting(connection, self._batch)
+            tails = self._follow_chains(connection, rows)
+            frontier = _frontier(head)
+            perfect: list[tuple[int, int, bytes]] = []
+            leaves = []
+            for row in rows:
+                leaves.append(
+                    {"index": frontier.size, "leaf_hash": row.leaf_hash, "outbox_id": row.id}
+                )
+                frontier.append(row.leaf_hash, perfect)
+            if not leaves:
+                return 0
+            connection.execute(insert(LedgerLeaf), leaves)
+            kept = [
+                {"level": level, "index": index, "hash": node}
+                for level, index, node in perfect
+                if level % SUBTREE_BITS == 0
+            ]
+            if kept:
+                connection.execute(insert(LedgerSubtree), kept)
+            for node, (seq, last) in tails.items():
+                connection.execute(
+                    update(LedgerSequenced)
+                    .where(LedgerSequenced.node == node)
+                    .values(seq=seq, leaf_hash=last)
+                )
+            connection.execute(
+                update(LedgerHead).values(size=frontier.size, frontier=b"".join(frontier.hashes))
+            )
+            return len(leaves)
+
+    def _lock_head(self, connection: Connection) -> AnyRow:
+        turn = update(LedgerHead).values(turn=LedgerHead.turn + 1)
+        if connection.execute(turn).rowcount == 0:
+            insert_or_ignore(
+                connection,
+                LedgerHead,
+                id=1,
+                origin=self._origin,
+                public_key=self._keyring.public_key(),
+                size=0,
+                frontier=b"",
+                turn=0,
+            )
+            connection.execute(turn)
+        head = connection.execute(select(*LedgerHead.__table__.c)).one()
+        if head.origin != self._origin or head.public_key != self._keyring.public_key():
+            raise LedgerError(
+                "this ledger is signed by another key or under another origin",
+                remedy="use the key file and the home it was made with",
+            )
+        return head
+
+    def _follow_chains(
+        self, connection: Connection, rows: Sequence[AnyRow]
+    ) -> dict[str, tuple[int, bytes]]:
+        """Each node's chain must go on where it stood: no gap, no altered byte."""
+        nodes = {row.node for row in rows}
+        found = connection.execute(
+            select(LedgerSequenced.node, LedgerSequenced.seq, LedgerSequenced.leaf_hash).where(
+                LedgerSequenced.node.in_(nodes)
+            )
+        )
+        tails: dict[str, tuple[int, bytes]] = {r.node: (r.seq, r.leaf_hash) for r in found}
+        for row in rows:
+            seq, last = tails[row.node]
+            where = f"entry {row.node_seq} of node {row.node}"
+            if row.node_seq != seq + 1:
+                raise LedgerError(f"{where} follows {seq}: entries between are missing")
+            if row.prev_hash != last:
+                raise LedgerError(f"{where} does not follow the entry before it")
+            if leaf_hash(row.body) != row.leaf_hash:
+                raise LedgerError(f"{where} was altered before it was sequenced")
+            tails[row.node] = (row.node_seq, row.leaf_hash)
+        return tails
+
+    # ------------------------------------------------------------ checkpoints
+
+    def checkpoint(self, now: datetime, *, force: bool = False) -> Checkpoint | None:
+        """Sign and anchor the tree when 60 s or 1,000 entries have passed (or ``force``).
+
+        The note goes outside first and then into the database, so that the
+        outside is never behind what the database claims to have anchored.
+
+        Raises:
+            StorageAway: no anchor took it; nothing was recorded, call again.
+            LedgerError: an anchor holds a different tree of this size.
+        """
+        with self._engine.begin() as connection:
+            head = self._lock_head(connection)
+            last = connection.execute(
+                select(LedgerCheckpoint.size, LedgerCheckpoint.note, LedgerCheckpoint.at)
+                .order_by(LedgerCheckpoint.size.desc())
+                .limit(1)
+            ).one_or_none()
+            if not _due(head.size, now, last, force):
+                if last is not None and self._behind:
+                    self._behind = self._anchor(last.size, last.note, self._behind)
+                return None
+            checkpoint = Checkpoint(self._origin, head.size, _frontier(head).root())
+            note = sign_note(checkpoint, self._origin, self._keyring)
+            missed = self._anchor(checkpoint.size, note, self._anchors)
+            if self._anchors and len(missed) == len(self._anchors):
+                raise StorageAway(
+                    "no outside anchor took the ledger's checkpoint",
+                    remedy="bring the anchor folder back",
+                )
+            connection.execute(
+                insert(LedgerCheckpoint).values(
+                    size=checkpoint.size, root=checkpoint.root, note=note, at=now
+                )
+            )
+        self._behind = missed
+        return checkpoint
+
+    @staticmethod
+    def _anchor(size: int, note: str, anchors: Sequence[Anchor]) -> tuple[Anchor, ...]:
+        missed = []
+        for anchor in anchors:
+            try:
+                anchor.write(size, note)
+            except StorageAway:
+                missed.append(anchor)
+        return tuple(missed)
+
+
+def _due(size: int, now: datetime, last: AnyRow | None, force: bool) -> bool:
+    if size == (0 if last is None else last.size):
+        return False
+    if force or last is None or size - last.size >= CHECKPOINT_ENTRIES:
+        return True
+    # A clock set back must not silence the ledger until it has caught up.
+    return not last.at <= now < last.at + CHECKPOINT_EVERY
+
+
+def _frontier(head: AnyRow) -> Frontier:
+    edge = head.frontier
+    try:
+        return Frontier(head.size, [edge[i : i + 32] for i in range(0, len(edge), 32)])
+    except ValueError:
+        raise LedgerError("the ledger's head row is damaged") from None
+
+
+def _waiting(connection: Connection, limit: int) -> Sequence[AnyRow]:
+    """Entries without an index, oldest first.
+
+    Within a node the ids ascend with its sequence, because the chain row's
+    lock is taken before the insert; so a cut by id never leaves a gap.
+    """
+    return connection.execute(
+        select(
+            LedgerOutbox.id,
+            LedgerOutbox.node,
+            LedgerOutbox.node_seq,
+            LedgerOutbox.prev_hash,
+            LedgerOutbox.leaf_hash,
+            LedgerOutbox.body,
+            LedgerOutbox.at,
+        )
+        .join(LedgerSequenced, LedgerSequenced.node == LedgerOutbox.node)
+        .where(LedgerOutbox.node_seq > LedgerSequenced.seq)
+        .order_by(LedgerOutbox.id)
+        .limit(limit)
+    ).all()
+
+
+def lag(engine: Engine, now: datetime) -> float:
+    """Seconds the oldest entry has waited for its index; 0.0 when none waits."""
+    with engine.connect().execution_options(**READ_ONLY) as connection:
+        waiting = _waiting(connection, 1)
+    return max(0.0, (now - waiting[0].at).total_seconds()) if waiting else 0.0
+
+
+def verify_start(engine: Engine, anchors: Sequence[Anchor], keyring: Keyring) -> int:
+    """Recompute the tree and hold it against every outside checkpoint; returns its size.
+
+    Raises:
+        LedgerError: the tree is shorter than, or inconsistent with, the last
+            outside checkpoint or its own records: rolled back, cut, edited; or
+            the database has checkpoints and no anchor has any.
+        StorageAway: an anchor does not answer.
+    """
+    outside: list[tuple[str, Checkpoint]] = []
+    for anchor in anchors:
+        note = anchor.latest()
+        if note is not None:
+            parsed = parse_note(note)
+            if not parsed.verify(parsed.checkpoint.origin, keyring.public_key()):
+                raise LedgerError(f"the last checkpoint in {anchor.name} is signed by another key")
+            outside.append((anchor.name, parsed.checkpoint))
+    with engine.connect().execution_options(**READ_ONLY) as connection:
+        head = connection.execute(select(*LedgerHead.__table__.c)).one_or_none()
+        kept = connection.execute(select(LedgerCheckpoint.size, LedgerCheckpoint.root)).all()
+        if kept and anchors and not outside:
+            raise LedgerError(
+                "the database has checkpoints, but no anchor outside holds one",
+                remedy="mount the anchor folder again, or name a copy of it",
+            )
+        claims = [(name, c.size, c.root) for name, c in outside]
+        claims += [("the database", row.size, row.root) for row in kept]
+        size, roots = _recompute(connection, {claim[1] for claim in claims})
+    for name, checkpoint in outside:
+        if head is not None and checkpoint.origin != head.origin:
+            raise LedgerError(f"{name} anchors another ledger")
+    for name, claimed, root in claims:
+        if claimed > size:
+            raise LedgerError(
+                f"the ledger holds {size} entries, but {name} anchors {claimed}: it was rolled "
+                "back or cut",
+                remedy="restore the newest database; do not delete the anchor",
+            )
+        if roots[claimed] != root:
+            raise LedgerError(
+                f"the ledger's first {claimed} entries are not those that {name} anchors",
+                remedy="run the independent verifier on an export",
+            )
+    stated = (head.size, _frontier(head).root()) if head is not None else (0, roots[0])
+    if stated != (size, roots[size]):
+        raise LedgerError("the ledger's head differs from its entries")
+    return size
+
+
+def _recompute(connection: Connection, sizes: set[int]) -> tuple[int, dict[int, bytes]]:
+    frontier = Frontier()
+    roots = {0: frontier.root()}
+    rows = connection.execution_options(yield_per=10_000).execute(
+        select(LedgerLeaf.index, LedgerLeaf.leaf_hash).order_by(LedgerLeaf.index)
+    )
+    for index, leaf in rows:
+        if index != frontier.size:
+            raise LedgerError(f"the ledger's entry {frontier.size} is missing")
+        frontier.append(leaf)
+        if frontier.size in sizes:
+            roots[frontier.size] = frontier.root()
+    roots[frontier.size] = frontier.root()
+    return frontier.size, roots

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The store: the one door to what must last.
+
+The path of a call is on the store itself (claim, authorise, finish …);
+the rest is found under its noun: ``store.people``, ``store.contacts``,
+``store.scripts``, ``store.lines``, ``store.campaigns``, ``store.refusals``.
+Everything here is synchronous and may be called from any thread.
+"""
+
+from __future__ import annotations
+
+import re
+
+from sqlalchemy import Engine, insert, select
+from sqlalchemy.orm import Session
+
+from compliance.clock import Clock
+from compliance.errors import BadInput
+from compliance.facts import HomeKind
+from storage import ledger
+from storage.attempts import Attempts, Caps
+from storage.calls import AccessReason, Calls
+from storage.campaigns import Campaigns, CampaignState
+from storage.contacts import Contacts, ImportResult
+from storage.context import SYSTEM, Context, translated
+from storage.keys import Keyring
+from storage.leases import Leases
+from storage.lines import Lines
+from storage.listing import CallRow, GateRefusalRow, Listing
+from storage.models import Home
+from storage.people import People
+from storage.refusals import Refusals
+from storage.scripts import Scripts, ScriptVersion
+
+__all__ = [
+    "AccessReason",
+    "CallRow",
+    "CampaignState",
+    "Caps",
+    "GateRefusalRow",
+    "ImportResult",
+    "ScriptVersion",
+    "Store",
+    "init_home",
+]
+
+_TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+
+
+def init_home(
+    engine: Engine,
+    keyring: Keyring,
+    *,
+    tenant: str,
+    company: str,
+    kind: HomeKind,
+    clock: Clock,
+    node: str = "node1",
+) -> None:
+    """Say once and for ever whose database this is and what may be dialed from it.
+
+    Raises:
+        BadInput: made before, or an unusable tenant or company name.
+    """
+    if not _TENANT.fullmatch(tenant):
+        raise BadInput("write small letters, digits and dashes", field="tenant")
+    if not company.strip():
+        raise BadInput("name the company that calls", field="company")
+    now = clock.wall()
+    with translated(), Session(engine) as session, session.begin():
+        if session.scalar(select(Home.id)) is not None:
+            raise BadInput("this database has a home already", field="home")
+        session.execute(
+            insert(Home).values(
+                id=1, tenant=tenant, company=company.strip(), kind=str(kind), created_at=now
+            )
+        )
+        ledger.append(
+            session,
+            node=node,
+            kind="home.init",
+            actor=SYSTEM,
+            at=now,
+            body={
+                "tenant": tenant,
+                "company": company.strip(),
+                "home": str(kind),
+                "key": keyring.fingerprint(),
+            },
+        )
+
+
+class Store:
+    """One home's records, opened with its keys, for one node of the fleet."""
+
+    def __init__(self, engine: Engine, keyring: Keyring, *, node: str, clock: Clock) -> None:
+        context = Context(engine, keyring, node=node, clock=clock)
+        self.engine = engine
+        self.keyring = keyring
+        self.tenant = context.tenant
+        self.company = context.company
+        self.home = context.home
+
+        self.people = People(context)
+        self.contacts = Contacts(context)
+        self.scripts = Scripts(context)
+        self.lines = Lines(context)
+        self.campaigns = Campaigns(context)
+        self.refusals = Refusals(context)
+
+        leases, attempts = Leases(context), Attempts(context)
+        calls, listing = Calls(context), Listing(context)
+
+        # The path of a call, in its order.
+        self.campaign_state = self.campaigns.campaign_state
+        self.campaign_script = self.campaigns.campaign_script
+        self.line_transport = self.lines.line_transport
+        self.claim = leases.claim
+        self.release = leases.release
+        self.refuse = attempts.refuse
+        self.authorise = attempts.authorise
+        self.renew = leases.renew
+        self.mark_answered = attempts.mark_answered
+        self.open_recording_row = calls.open_recording_row
+        self.record_refusal = self.refusals.record_refusal
+        self.finish = calls.finish
+        self.settle_expired = leases.settle_expired
+        self.unsealed_recordings = calls.unsealed_recordings
+        self.seal_recovered = calls.seal_recovered
+
+        # Reading calls: masked, or raw with a reason.
+        self.calls = listing.calls
+        self.call = listing.call
+        self.decision = listing.decision
+        self.gate_refusals = listing.gate_refusals
+        self.invites = calls.invites
+        self.transcript = calls.transcript
+        self.key_presses = calls.key_presses
+        self.recording = calls.recording
