@@ -17,7 +17,7 @@ import numpy as np
 import structlog
 
 from dialer.writer import Writer
-from storage.g711 import encode_alaw
+from storage.g711 import linear_to_alaw
 from storage.objects import FolderObjects
 from storage.recordings import RecordingWriter, SealedRecording
 from storage.store import Store
@@ -45,8 +45,8 @@ class CallRecorder:
 
     def feed(self, heard: bytes, sent: bytes) -> None:
         """Take what was heard from and sent to the callee in the same interval."""
-        self._heard += encode_alaw(np.frombuffer(heard, "<i2"))
-        self._sent += encode_alaw(np.frombuffer(sent, "<i2"))
+        self._heard += linear_to_alaw(np.frombuffer(heard, "<i2"))
+        self._sent += linear_to_alaw(np.frombuffer(sent, "<i2"))
 
     async def open(self) -> None:
         """Make keys and files; called once, when the call is answered."""

@@ -15,7 +15,9 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from compliance.clock import Clock
-from storage.ledger import Sequencer
+from storage import recordings
+from storage.objects import Objects
+from storage.sequencer import Sequencer
 from storage.store import Store
 
 log = structlog.get_logger("dialer.schedule")
@@ -26,7 +28,11 @@ SETTLE_S = 2.0
 
 
 def build(
-    sequencer: Sequencer, store: Store, clock: Clock, settled: Callable[[list[str]], None]
+    sequencer: Sequencer,
+    store: Store,
+    clock: Clock,
+    objects: Objects,
+    settled: Callable[[list[str]], None],
 ) -> BackgroundScheduler:
     """A scheduler ready to start; one worker thread, so that jobs never race each other."""
     scheduler = BackgroundScheduler(
@@ -39,6 +45,7 @@ def build(
         attempts = store.settle_expired(clock.wall())
         if attempts:
             settled(attempts)
+        recover_recordings(store, objects)
 
     scheduler.add_job(
         lambda: sequencer.run_once(clock.wall()), "interval", seconds=SEQUENCE_S, id="sequence"
@@ -49,6 +56,18 @@ def build(
     scheduler.add_job(settle, "interval", seconds=SETTLE_S, id="settle")
     scheduler.add_listener(_failed, EVENT_JOB_ERROR)
     return scheduler
+
+
+def recover_recordings(store: Store, objects: Objects) -> None:
+    """Seal what killed processes left of their recordings.
+
+    Whether the notice was completed died with the process, so the callee's track
+    is shredded (S4: in doubt, not kept); the bot's prefix stays.
+    """
+    for opening in store.unsealed_recordings():
+        store.seal_recovered(
+            recordings.recover(objects, store.keyring, opening, keep_callee=False)
+        )
 
 
 def _failed(event: JobExecutionEvent) -> None:

@@ -26,10 +26,11 @@ import structlog
 from compliance.clock import Clock
 from compliance.errors import TelephonyError
 from dialer import schedule
+from dialer.orders import Order
 from dialer.orphans import Dialog, say_goodbye
 from dialer.settings import Home
-from dialer.worker import Order
-from storage.ledger import Sequencer
+from storage.objects import FolderObjects
+from storage.sequencer import Sequencer
 from storage.store import Store
 
 log = structlog.get_logger("dialer.supervisor")
@@ -88,7 +89,13 @@ class Supervisor:
         """
         settings = self._home.settings
         self._home.run.mkdir(mode=0o700, exist_ok=True)
-        jobs = schedule.build(self._sequencer, self._store, self._clock, self._settled)
+        jobs = schedule.build(
+            self._sequencer,
+            self._store,
+            self._clock,
+            FolderObjects(self._home.objects),
+            self._settled,
+        )
         jobs.start()
         speech_watch: list[asyncio.Task[None]] = []
         try:

@@ -16,7 +16,6 @@ import os
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +26,16 @@ from compliance.errors import CandorError, ScriptError, StorageError
 from dialer.call import Why
 from dialer.campaign import DialContext, Placed, place_one_call
 from dialer.logs import configure
+from dialer.orders import Order
 from dialer.policies import load_rulebook
 from dialer.proof import SimulatorKey
 from dialer.settings import Home
 from dialer.sip import EndpointConfig, SipEndpoint
 from dialer.writer import Writer
-from storage import ledger
+from storage import sequencer
 from storage.database import check_version, make_engine
 from storage.keys import FileKeyring
+from storage.scripts import version_digest
 from storage.store import Store
 from voicebot import script as scripts
 from voicebot.prompts import PromptCache, RenderedScript, render_script
@@ -45,24 +46,6 @@ log = structlog.get_logger("dialer.worker")
 _POLL_S = 0.3  # how soon a pause or stop written to storage is acted on (≤ 1 s)
 _IDLE_S = 0.5
 _GOODBYE_S = 5.0  # live calls end politely within this time of a stop
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What the supervisor tells a new worker. Sent over a pipe: it may hold the passphrase."""
-
-    home: str
-    campaign: str
-    name: str
-    sip_port: int
-    rtp_port: int
-    rtp_ports: int
-    max_calls: int
-    speech_socket: str
-    passphrase: str | None = None
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self))
 
 
 class _Events:
@@ -163,7 +146,7 @@ async def _watch(ctx: DialContext, engine: Any, lag_limit_s: float) -> None:
         await asyncio.sleep(_POLL_S)
         try:
             state = await ctx.writer.run(ctx.store.campaign_state, ctx.campaign)
-            lag = await ctx.writer.run(ledger.lag, engine, ctx.clock.wall())
+            lag = await ctx.writer.run(sequencer.lag, engine, ctx.clock.wall())
         except StorageError as error:
             ctx.held = "storage"  # no new INVITE while it is away; live calls go on
             log.error("storage away", action="storage.away", kind=type(error).__name__)
@@ -198,7 +181,8 @@ def _approved_script(store: Store, home: Home, campaign: str) -> RenderedScript:
     """The campaign's script, rendered, and proven to be the very one that was approved (G5)."""
     version = store.campaign_script(campaign)
     rendered = render_script(scripts.load(version.text), PromptCache(home.prompts))
-    if rendered.digest != version.facts.approved_digest:
+    measured = version_digest(version.text, rendered.script_digest, rendered.audio_digest)
+    if not version.approved_digest or measured != version.approved_digest:
         raise ScriptError(
             "the audio rendered here differs from what was approved",
             field="script",
@@ -242,7 +226,9 @@ def _read_to_end() -> None:
 
 
 if __name__ == "__main__":
-    code = asyncio.run(_main())
+    loop = asyncio.new_event_loop()
+    code = loop.run_until_complete(_main())
     sys.stdout.flush()
-    # pjsua2 objects that are still referenced would abort the interpreter's own teardown.
+    # Leave at once: the thread that reads standard input never returns by itself, and pjsua2
+    # objects that are still referenced would abort the interpreter's own teardown.
     os._exit(code)

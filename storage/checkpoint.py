@@ -136,6 +136,10 @@ def _parse_signature(line: str) -> NoteSignature:
 
 def _decode(text: str) -> bytes:
     try:
-        return base64.b64decode(text, validate=True)
+        raw = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise Corrupt("a checkpoint note has broken base64") from None
+        raw = b""
+    # Unused bits of the last character must be zero: one note, one spelling.
+    if base64.b64encode(raw).decode() != text:
+        raise Corrupt("a checkpoint note has broken base64")
+    return raw

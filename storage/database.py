@@ -27,7 +27,6 @@ READ_ONLY: Mapping[str, Any] = {"candor_read_only": True}
 """Execution options of a transaction that only reads."""
 
 BUSY_TIMEOUT_MS = 30_000
-_APPLICATION_ID = 0x43414E44  # "CAND", shown by file(1)
 _NETWORK_TYPES = frozenset(
     [
         *("nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "ncpfs", "afs", "ceph", "glusterfs"),
@@ -98,7 +97,6 @@ def _sqlite(url: URL) -> Engine:
             "synchronous=FULL",
             "foreign_keys=ON",
             "recursive_triggers=ON",  # REPLACE must not slip past a DELETE trigger
-            f"application_id={_APPLICATION_ID}",
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()

@@ -16,13 +16,13 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Engine, func, insert, select, update
+from sqlalchemy import Engine, Table, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from compliance.errors import BadInput, LedgerError, StorageError
@@ -53,6 +53,7 @@ from storage.sequencer import SUBTREE_BITS, Sequencer, lag, verify_start
 __all__ = [
     "Anchor",
     "Body",
+    "Entry",
     "FolderAnchor",
     "Inclusion",
     "LedgerCheckpoint",
@@ -60,6 +61,7 @@ __all__ = [
     "LedgerOutbox",
     "Sequencer",
     "append",
+    "append_all",
     "commit_to",
     "consistency",
     "export",
@@ -84,6 +86,31 @@ _START = bytes(32)
 # ---------------------------------------------------------------- append
 
 
+@dataclass(frozen=True, slots=True)
+class Entry(Evolve):
+    """One entry to be appended; see :func:`append` for what ``body`` may hold."""
+
+    kind: str
+    actor: str
+    at: datetime
+    body: Body
+
+
+# Built once: building statements would cost more than running them.
+_CHAIN, _OUTBOX = cast(Table, LedgerChain.__table__), cast(Table, LedgerOutbox.__table__)
+_TAIL = (
+    select(_CHAIN.c.seq, _CHAIN.c.leaf_hash)
+    .where(_CHAIN.c.node == bindparam("of_node"))
+    .with_for_update()
+)
+_MOVE = (
+    update(_CHAIN)
+    .where(_CHAIN.c.node == bindparam("of_node"))
+    .values(seq=bindparam("to_seq"), leaf_hash=bindparam("to_hash"))
+)
+_WRITE = insert(_OUTBOX)
+
+
 def append(session: Session, *, node: str, kind: str, actor: str, at: datetime, body: Body) -> str:
     """Write one entry in the caller's transaction; returns its leaf hash as 64 hex digits.
 
@@ -93,56 +120,67 @@ def append(session: Session, *, node: str, kind: str, actor: str, at: datetime, 
     Raises:
         BadInput: a value of another type, a naive time, or a telephone number.
     """
-    if not _NODE.fullmatch(node) or not _KIND.fullmatch(kind):
-        raise BadInput("not a node name or an entry kind", field="ledger")
-    chain = select(LedgerChain.seq, LedgerChain.leaf_hash).where(LedgerChain.node == node)
-    tail = session.execute(chain.with_for_update()).one_or_none()
+    return append_all(session, node=node, entries=[Entry(kind, actor, at, body)])[0]
+
+
+def append_all(session: Session, *, node: str, entries: Iterable[Entry]) -> list[str]:
+    """Write several entries at once, in order, as :func:`append` does one; none or all."""
+    if not _NODE.fullmatch(node):
+        raise BadInput("not a node name", field="ledger")
+    connection = session.connection()
+    tail = connection.execute(_TAIL, {"of_node": node}).one_or_none()
     if tail is None:
-        insert_or_ignore(session, LedgerChain, node=node, seq=0, leaf_hash=_START)
-        insert_or_ignore(session, LedgerSequenced, node=node, seq=0, leaf_hash=_START)
-        tail = session.execute(chain.with_for_update()).one()
-    seq = tail.seq + 1
-    data = _encode(node, seq, tail.leaf_hash, kind, actor, at, body)
-    leaf = leaf_hash(data)
-    session.execute(
-        insert(LedgerOutbox).values(
-            node=node,
-            node_seq=seq,
-            prev_hash=tail.leaf_hash,
-            leaf_hash=leaf,
-            kind=kind,
-            body=data,
-            at=at,
+        insert_or_ignore(connection, LedgerChain, node=node, seq=0, leaf_hash=_START)
+        insert_or_ignore(connection, LedgerSequenced, node=node, seq=0, leaf_hash=_START)
+        tail = connection.execute(_TAIL, {"of_node": node}).one()
+    seq, prev = int(tail.seq), bytes(tail.leaf_hash)
+    rows: list[dict[str, object]] = []
+    leaves: list[str] = []
+    for entry in entries:
+        seq += 1
+        data = _encode(node, seq, prev, entry)
+        leaf = leaf_hash(data)
+        rows.append(
+            {
+                "node": node,
+                "node_seq": seq,
+                "prev_hash": prev,
+                "leaf_hash": leaf,
+                "kind": entry.kind,
+                "body": data,
+                "at": entry.at,
+            }
         )
-    )
-    session.execute(
-        update(LedgerChain).where(LedgerChain.node == node).values(seq=seq, leaf_hash=leaf)
-    )
-    return leaf.hex()
+        leaves.append(leaf.hex())
+        prev = leaf
+    if rows:
+        connection.execute(_WRITE, rows)
+        connection.execute(_MOVE, {"of_node": node, "to_seq": seq, "to_hash": prev})
+    return leaves
 
 
-def _encode(
-    node: str, seq: int, prev: bytes, kind: str, actor: str, at: datetime, body: Body
-) -> bytes:
-    if at.tzinfo is None:
+def _encode(node: str, seq: int, prev: bytes, entry: Entry) -> bytes:
+    if not _KIND.fullmatch(entry.kind):
+        raise BadInput("not an entry kind", field="ledger")
+    if entry.at.tzinfo is None:
         raise BadInput("an entry's time needs a time zone", field="at")
-    for key, value in body.items():
+    for key, value in entry.body.items():
         if not _KEY.fullmatch(key):
             raise BadInput("not a field name of a ledger entry", field="ledger")
         _check(key, value)
-    _check("actor", actor)
-    entry = {
+    _check("actor", entry.actor)
+    envelope = {
         "v": 1,
         "node": node,
         "seq": seq,
         "prev": prev.hex(),
-        "kind": kind,
-        "actor": actor,
-        "at": at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-        "body": dict(body),
+        "kind": entry.kind,
+        "actor": entry.actor,
+        "at": entry.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "body": dict(entry.body),
     }
     text = json.dumps(
-        entry, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+        envelope, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
     return text.encode()
 
@@ -258,16 +296,27 @@ def _subtree(session: Session, start: int, stop: int) -> bytes:
     return root
 
 
-def _row(session: Session, level: int, first: int, stop: int) -> Sequence[bytes]:
-    if level == 0:
-        query = select(LedgerLeaf.leaf_hash).where(
-            LedgerLeaf.index >= first, LedgerLeaf.index < stop
-        )
-        return session.scalars(query.order_by(LedgerLeaf.index)).all()
-    query = select(LedgerSubtree.hash).where(
-        LedgerSubtree.level == level, LedgerSubtree.index >= first, LedgerSubtree.index < stop
+_LEAVES = (
+    select(LedgerLeaf.leaf_hash)
+    .where(LedgerLeaf.index >= bindparam("first"), LedgerLeaf.index < bindparam("stop"))
+    .order_by(LedgerLeaf.index)
+)
+_SUBTREES = (
+    select(LedgerSubtree.hash)
+    .where(
+        LedgerSubtree.level == bindparam("of_level"),
+        LedgerSubtree.index >= bindparam("first"),
+        LedgerSubtree.index < bindparam("stop"),
     )
-    return session.scalars(query.order_by(LedgerSubtree.index)).all()
+    .order_by(LedgerSubtree.index)
+)
+
+
+def _row(session: Session, level: int, first: int, stop: int) -> Sequence[bytes]:
+    span = {"first": first, "stop": stop}
+    if level == 0:
+        return session.connection().scalars(_LEAVES, span).all()
+    return session.connection().scalars(_SUBTREES, span | {"of_level": level}).all()
 
 
 # ---------------------------------------------------------------- export

@@ -54,11 +54,9 @@ def normalise(raw: str, region: str = "CN") -> Number:
         parsed = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
         raise _bad("is not a telephone number") from None
-    if not text.startswith("+") and shortnumberinfo.is_possible_short_number_for_region(
-        parsed, region
-    ):
-        raise _bad("is a short code")
     if not phonenumbers.is_valid_number(parsed):
+        if shortnumberinfo.is_valid_short_number_for_region(parsed, region):
+            raise _bad("is a short code")
         raise _bad("is not valid in its country's numbering plan")
     if phonenumbers.number_type(parsed) not in _PERSONAL:
         raise _bad("belongs to a service, not to a person")

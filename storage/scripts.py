@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -95,6 +96,8 @@ class Scripts:
         for field, digest in (("flow_digest", flow_digest), ("audio_digest", audio_digest)):
             if not _SHA256.fullmatch(digest):
                 raise BadInput("not a SHA-256 in hex", field=field)
+        if disclosure_end_ms is not None and not math.isfinite(disclosure_end_ms):
+            raise BadInput("the measurement must be a number of ms", field="disclosure_end_ms")
         context.require(actor, "script.submit", Role.AUTHOR)
         version, now = new_id(), context.clock.wall()
         digest = version_digest(text, flow_digest, audio_digest)

@@ -119,11 +119,14 @@ class TrackWriter:
         self._check()
         self._plain.update(alaw)
         self._samples += len(alaw)
-        self._pending += alaw
-        while len(self._pending) >= CHUNK_BYTES:
-            chunk = bytes(self._pending[:CHUNK_BYTES])
-            del self._pending[:CHUNK_BYTES]
+        at = 0
+        while len(self._pending) + len(alaw) - at >= CHUNK_BYTES:
+            taken = at + CHUNK_BYTES - len(self._pending)
+            chunk = bytes(self._pending) + alaw[at:taken]
+            self._pending.clear()
+            at = taken
             self._seal_chunk(chunk, last=False)
+        self._pending += alaw[at:]
 
     def close(self) -> TrackSeal:
         """Seal the last, shorter chunk (empty if need be) and close the file."""

@@ -228,13 +228,13 @@ def parse_note(note: str) -> Note:
         raise ValueError("not a checkpoint note")
     if not re.fullmatch(r"0|[1-9][0-9]{0,18}", lines[1]):
         raise ValueError("tree size")
-    root = base64.b64decode(lines[2], validate=True)
+    root = unbase64(lines[2])
     signatures = []
     for line in tail[:-1].split("\n"):
         match = re.fullmatch(r"\u2014 ([^ +]+) ([A-Za-z0-9+/=]+)", line)
         if not match:
             raise ValueError("signature line")
-        raw = base64.b64decode(match[2], validate=True)
+        raw = unbase64(match[2])
         signatures.append((match[1], raw[:4], raw[4:]))
     if len(root) != 32:
         raise ValueError("root hash")
@@ -254,6 +254,14 @@ def check_signature(report: Report, note: Note, key: bytes, where: str) -> bool:
     return True
 
 
+def unbase64(text: str) -> bytes:
+    """Strict: ValueError unless ``text`` is the one base64 spelling of its bytes."""
+    raw = base64.b64decode(text, validate=True)
+    if base64.b64encode(raw).decode() != text:
+        raise ValueError("base64")
+    return raw
+
+
 def fingerprint(key: bytes) -> str:
     return "ed25519:" + hashlib.sha256(key).hexdigest()
 
@@ -261,7 +269,7 @@ def fingerprint(key: bytes) -> str:
 def parse_verifier_key(text: str) -> bytes:
     """The key of a ``name+hash+base64`` line; ValueError when it is none."""
     parts = text.strip().split("+", 2)
-    raw = base64.b64decode(parts[2], validate=True) if len(parts) == 3 else b""
+    raw = unbase64(parts[2]) if len(parts) == 3 else b""
     if len(raw) != 33 or raw[0] != 1:
         raise ValueError("verifier key")
     if hashlib.sha256(parts[0].encode() + b"\n" + raw).digest()[:4].hex() != parts[1]:
@@ -284,7 +292,7 @@ def trusted_fingerprint(given: str) -> str:
         if re.fullmatch(r"[0-9a-f]{64}", text):
             return fingerprint(bytes.fromhex(text))
         if text.startswith("-----BEGIN PUBLIC KEY-----"):
-            der = base64.b64decode("".join(text.splitlines()[1:-1]), validate=True)
+            der = unbase64("".join(text.splitlines()[1:-1]))
             if len(der) == 44 and der[:12].hex() == "302a300506032b6570032100":
                 return fingerprint(der[12:])
         return fingerprint(parse_verifier_key(text))
@@ -309,7 +317,7 @@ class Export:
 
     def entry(self, line: dict[str, Any]) -> None:
         at = len(self.leaves)
-        data = base64.b64decode(line["bytes"], validate=True)
+        data = unbase64(line["bytes"])
         leaf = hashlib.sha256(b"\x00" + data).digest()
         self.leaves.append(leaf)
         in_place = self.labels.feed(int(line["entry"]), at)

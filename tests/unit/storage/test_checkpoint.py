@@ -98,5 +98,5 @@ def test_malformed_notes_are_named(note: str, said: str) -> None:
 
 @pytest.mark.parametrize("origin", ["", "two words", "a+b", "a\nb"])
 def test_origin_cannot_break_the_format(ring: FileKeyring, origin: str) -> None:
-    with pytest.raises(ValueError, match="checkpoint|key name"):
+    with pytest.raises(ValueError, match=r"checkpoint|key name"):
         sign_note(Checkpoint(origin, 0, bytes(32)), origin, ring)

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,9 +14,8 @@ from storage.keys import FileKeyring, fingerprint_of, hkdf_sha256, length_prefix
 
 
 @pytest.fixture
-def cheap_scrypt(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def cheap_scrypt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage.keys, "_SCRYPT_N", 2**10)
-    yield
 
 
 def test_same_keys_after_opening(tmp_path: Path) -> None:

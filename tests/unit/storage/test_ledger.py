@@ -81,6 +81,19 @@ def test_entry_is_canonical_and_hashed_as_stored(engine: Engine) -> None:
     assert leaf == merkle.leaf_hash(row.body).hex() == row.leaf_hash.hex()
 
 
+def test_many_at_once_equal_one_by_one(engine: Engine, sequencer: Sequencer) -> None:
+    append(engine, 2)
+    with Session(engine) as session, session.begin():
+        entries = [ledger.Entry("test.entry", "a1", NOW, {"i": i}) for i in range(3)]
+        leaves = ledger.append_all(session, node="node-1", entries=entries)
+        assert ledger.append_all(session, node="node-1", entries=[]) == []
+    append(engine, 1)
+    assert len(set(leaves)) == 3
+    assert sequencer.run_once(NOW) == 6
+    with Session(engine) as session:
+        assert [ledger.index_of(session, leaf) for leaf in leaves] == [2, 3, 4]
+
+
 def test_entries_of_a_node_are_chained(engine: Engine) -> None:
     first, second = append(engine, 2)
     (other,) = append(engine, 1, node="node-2")
@@ -244,7 +257,7 @@ def test_anchors_that_are_away(engine: Engine, ring: FileKeyring, tmp_path: Path
     assert sequencer.checkpoint(NOW) is None
     gone.away = False
     assert sequencer.checkpoint(NOW) is None
-    assert sequencer.behind == ()
+    assert not sequencer.behind
     assert gone.latest() == here.latest()
     here.away = gone.away = True
     append(engine)
@@ -427,3 +440,33 @@ def test_damaged_head_is_named(engine: Engine, sequencer: Sequencer, ring: FileK
         connection.execute(update(LedgerHead).values(frontier=b"short"))
     with pytest.raises(LedgerError, match="head row is damaged"):
         ledger.verify_start(engine, [], ring)
+
+
+def vector_export(tmp_path: Path) -> Path:
+    """Two nodes, five entries, two checkpoints under the key of RFC 8032's first test."""
+    seed = bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
+    ring = FileKeyring(
+        masters={"00000000": bytes(32)},
+        current="00000000",
+        index=bytes(32),
+        refusal=bytes(32),
+        signing=seed,
+    )
+    engine = make_engine(f"sqlite:///{tmp_path / 'vector.db'}")
+    Base.metadata.create_all(engine)
+    sequencer = Sequencer(engine, ring, [], ORIGIN)
+    append(engine, 2, node="node-1")
+    append(engine, 1, node="node-2")
+    sequencer.run_once(NOW)
+    sequencer.checkpoint(NOW)
+    append(engine, 1, node="node-2", at=NOW + timedelta(seconds=90))
+    append(engine, 1, node="node-1", at=NOW + timedelta(seconds=90))
+    sequencer.run_once(NOW)
+    sequencer.checkpoint(NOW + timedelta(seconds=90))
+    ledger.export(engine, tmp_path / "vector.jsonl")
+    return tmp_path / "vector.jsonl"
+
+
+def test_vector_of_the_format_document(tmp_path: Path) -> None:
+    kept = Path(__file__).parents[2] / "vectors" / "ledger.jsonl"
+    assert vector_export(tmp_path).read_bytes() == kept.read_bytes()

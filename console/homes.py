@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A home opened for use: its settings, keys, database and ledger in one place."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from compliance.clock import Clock, SystemClock
+from compliance.errors import ConfigError, SignInFailed
+from compliance.facts import Actor, HomeKind
+from dialer.settings import Home
+from storage.anchors import FolderAnchor
+from storage.database import check_version, make_engine, upgrade
+from storage.keys import FileKeyring
+from storage.sequencer import Sequencer, verify_start
+from storage.store import Store, init_home
+
+_TOML = """\
+# Candor: settings of this home. Every key is described in docs/configuration.md;
+# an unknown key is an error.
+schema = 1
+language = "{language}"
+
+[sip]
+host = "127.0.0.1"
+
+[dial]
+processes = {processes}
+max_calls = {max_calls}
+ring_timeout_s = {ring_timeout_s}
+
+[policy]
+profiles = ["{profile}"]
+"""
+_PROFILE = {
+    HomeKind.PRODUCTION: "cn_seed",
+    HomeKind.DEMO: "demo",
+    HomeKind.LAB: "lab",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open home. Close it through ``opened()``."""
+
+    home: Home
+    engine: Engine
+    keyring: FileKeyring
+    store: Store
+    clock: Clock
+    passphrase: str | None = None
+
+    @property
+    def origin(self) -> str:
+        """The ledger's name in its checkpoints (C2SP tlog-checkpoint)."""
+        return f"candor/{self.store.tenant}"
+
+    def sequencer(self) -> Sequencer:
+        return Sequencer(self.engine, self.keyring, [FolderAnchor(self.home.anchors)], self.origin)
+
+
+def create(
+    root: Path,
+    *,
+    kind: HomeKind,
+    company: str,
+    tenant: str,
+    language: str = "zh",
+    passphrase: str | None = None,
+    clock: Clock | None = None,
+    processes: int = 1,
+    max_calls: int = 4,
+    ring_timeout_s: float = 35.0,
+) -> None:
+    """Make a home: settings, keys, database. Its kind and tenant are fixed for ever.
+
+    Raises:
+        ConfigError: the folder is not empty.
+    """
+    if root.exists() and any(root.iterdir()):
+        raise ConfigError(
+            f"{root} is not empty", field="home", remedy="name an empty or a new folder"
+        )
+    root.mkdir(parents=True, exist_ok=True)
+    root.chmod(0o700)
+    text = _TOML.format(
+        language=language,
+        processes=processes,
+        max_calls=max_calls,
+        ring_timeout_s=ring_timeout_s,
+        profile=_PROFILE[kind],
+    )
+    (root / "candor.toml").write_text(text, "utf-8")
+    home = Home(root)
+    for folder in (home.keys.parent, home.objects, home.anchors, home.prompts, home.run, home.logs):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    keyring = FileKeyring.create(home.keys, passphrase)
+    engine = make_engine(home.database_url)
+    try:
+        upgrade(engine)
+        init_home(
+            engine,
+            keyring,
+            tenant=tenant,
+            company=company,
+            kind=kind,
+            clock=clock or SystemClock(),
+            node=home.settings.node,
+        )
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def opened(root: Path, passphrase: str | None = None) -> Iterator[Opened]:
+    """Open a home and, before anything else, check its ledger against the outside anchors.
+
+    Raises:
+        ConfigError: no home there or wrong settings. BadInput: wrong passphrase.
+        LedgerError: the database is older than the last outside checkpoint (P5).
+    """
+    home = Home(root)
+    clock = SystemClock()
+    keyring = FileKeyring.open(home.keys, passphrase)
+    engine = make_engine(home.database_url)
+    try:
+        check_version(engine)
+        verify_start(engine, [FolderAnchor(home.anchors)], keyring)
+        store = Store(engine, keyring, node=home.settings.node, clock=clock)
+        yield Opened(home, engine, keyring, store, clock, passphrase)
+    finally:
+        engine.dispose()
+
+
+# ---------------------------------------------------------------- who is signed in
+
+
+def _token_file(root: Path) -> Path:
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    name = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
+    return state / "candor" / f"{name}.session"
+
+
+def remember(root: Path, token: str) -> None:
+    """Keep the session token of this system user for this home (mode 0600)."""
+    path = _token_file(root)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(token)
+
+
+def signed_in(opened_home: Opened) -> Actor:
+    """The actor of the remembered session; SignInFailed when there is none."""
+    try:
+        token = _token_file(opened_home.home.root).read_text().strip()
+    except FileNotFoundError:
+        raise SignInFailed("nobody is signed in here", remedy="candor login NAME") from None
+    return opened_home.store.people.actor_of(token)

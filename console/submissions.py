@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a script file to a submitted version: parse, lint, render, measure (G5, S1, S2, S8)."""
+
+from __future__ import annotations
+
+from compliance import wording
+from compliance.facts import Actor
+from console.homes import Opened
+from dialer.policies import load_lexicon
+from storage.scripts import ScriptVersion
+from voicebot import script as scripts
+from voicebot.prompts import PromptCache, render_script
+
+
+def submit(it: Opened, actor: Actor, source: str, script_id: str) -> ScriptVersion:
+    """Hand in ``source`` (YAML) as a new version of ``script_id``.
+
+    Raises:
+        ScriptError: the format or the order of the opening is wrong.
+        NotAllowed: not an author.
+    """
+    script = scripts.load(source)
+    lexicon = wording.parse_lexicon(load_lexicon(script.language))
+    industry = it.home.settings.policy.industry
+    findings = [
+        f"{prompt.id}: {finding}"
+        for prompt in script.prompts
+        for finding in wording.lint(prompt.text, lexicon, industry)
+    ]
+    rendered = render_script(script, PromptCache(it.home.prompts))
+    return it.store.scripts.submit(
+        actor,
+        script_id,
+        source,
+        flow_digest=rendered.script_digest,
+        audio_digest=rendered.audio_digest,
+        disclosure_end_ms=float(rendered.disclosure_end_ms),
+        language=script.language,
+        lint_findings=findings,
+    )

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Holds our recordings against the audio the callees kept, channel by channel."""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compliance.facts import Actor, CallRecord
+from console.homes import Opened
+from console.join import Witnessed
+from sip_sim import witness
+from storage.objects import FolderObjects
+from storage.recordings import open_recording
+from storage.store import AccessReason
+from voicebot.prompts import RenderedScript
+
+_MAX_SHIFT_MS = 200.0
+_FOUND = 0.6  # normalised correlation from which a prompt counts as found
+
+
+def read_wav(path: Path) -> NDArray[np.int16]:
+    """Mono PCM16 samples of a WAV file; empty if there is none."""
+    if not path.exists():
+        return np.zeros(0, np.int16)
+    with wave.open(str(path), "rb") as file:
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2")
+
+
+def compare(
+    it: Opened, auditor: Actor, call: CallRecord, theirs: Mapping[str, Any], script: RenderedScript
+) -> Witnessed:
+    """Measure one answered call in the callee's audio; opening our recording is ledgered (S5)."""
+    stem = str(theirs["_file"]).removesuffix(".json")
+    heard, said = read_wav(Path(f"{stem}.heard.wav")), read_wav(Path(f"{stem}.said.wav"))
+    disclosure = _end_of(heard, script, "disclosure")
+    farewell = _start_of(heard, script, "line.refusal") if call.farewell_ms is not None else None
+    if not call.recording:
+        return Witnessed(disclosure, None, None, farewell_ms=farewell)
+    sealed = it.store.recording(auditor, call.attempt_id, AccessReason.AUDIT)
+    callee, bot = open_recording(FolderObjects(it.home.objects), it.keyring, sealed)
+    bot_score, bot_shift = witness.correlation(bot, heard, _MAX_SHIFT_MS)
+    if callee is None:
+        return Witnessed(disclosure, None, bot_score, 0.0, bot_shift, farewell)
+    if not np.any(said):  # a callee who never spoke: both sides must be silent
+        silent = float(np.abs(callee.astype(np.int32)).max(initial=0) < 256)
+        return Witnessed(disclosure, silent, bot_score, 0.0, bot_shift, farewell)
+    score, shift = witness.correlation(said, callee, _MAX_SHIFT_MS)
+    return Witnessed(disclosure, score, bot_score, shift, bot_shift, farewell)
+
+
+def _audible(script: RenderedScript, prompt_id: str) -> NDArray[np.int16] | None:
+    prompt = script.get(prompt_id)
+    if prompt is None:
+        return None
+    start, end = prompt.audible
+    return np.frombuffer(prompt.pcm, "<i2")[start:end]
+
+
+def _end_of(heard: NDArray[np.int16], script: RenderedScript, prompt_id: str) -> float | None:
+    audio = _audible(script, prompt_id)
+    if audio is None:
+        return None
+    match = witness.find_prompt(heard, audio)
+    return match.end_ms if match.score >= _FOUND else None
+
+
+def _start_of(heard: NDArray[np.int16], script: RenderedScript, prompt_id: str) -> float | None:
+    audio = _audible(script, prompt_id)
+    if audio is None:
+        return None
+    match = witness.find_prompt(heard, audio)
+    return match.start_ms if match.score >= _FOUND else None

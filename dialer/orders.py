@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the supervisor tells a new dialer process."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the supervisor tells a new worker. Sent over a pipe: it may hold the passphrase."""
+
+    home: str
+    campaign: str
+    name: str
+    sip_port: int
+    rtp_port: int
+    rtp_ports: int
+    max_calls: int
+    speech_socket: str
+    passphrase: str | None = None
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Opening, upgrading and refusing databases."""
+
+from __future__ import annotations
+
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from compliance.clock import VirtualClock
+from compliance.errors import BadInput, ConfigError, StorageAway, StorageError
+from compliance.facts import HomeKind
+from storage.base import Base
+from storage.database import (
+    READ_ONLY,
+    check_version,
+    make_engine,
+    network_file_system,
+    storage_error,
+    upgrade,
+)
+from storage.keys import FileKeyring
+from storage.store import Store, init_home
+from tests.storage_home import START, TestHome
+
+
+def test_a_fresh_file_is_private_and_durable(tmp_path: Path) -> None:
+    path = tmp_path / "candor.db"
+    engine = make_engine(f"sqlite:///{path}")
+    upgrade(engine)
+    with engine.connect() as connection:
+        pragmas = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        }
+        files = sorted(p.name for p in tmp_path.iterdir())
+        modes = {stat.S_IMODE(p.stat().st_mode) for p in tmp_path.iterdir()}
+    engine.dispose()
+    assert pragmas == {
+        "journal_mode": "wal",
+        "synchronous": 2,
+        "foreign_keys": 1,
+        "busy_timeout": 30000,
+    }
+    assert files == ["candor.db", "candor.db-shm", "candor.db-wal"]
+    assert modes == {0o600}
+
+
+def test_an_open_file_mode_is_tightened(tmp_path: Path) -> None:
+    path = tmp_path / "candor.db"
+    path.touch(0o644)
+    make_engine(f"sqlite:///{path}").dispose()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_the_migrations_make_exactly_the_models(tmp_path: Path) -> None:
+    engine = make_engine(f"sqlite:///{tmp_path / 'candor.db'}")
+    upgrade(engine)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+    check_version(engine)
+    upgrade(engine)  # a current database is left alone
+    engine.dispose()
+
+
+def test_an_empty_and_a_newer_database_are_refused(tmp_path: Path) -> None:
+    engine = make_engine(f"sqlite:///{tmp_path / 'candor.db'}")
+    with pytest.raises(StorageError, match="empty"):
+        check_version(engine)
+    upgrade(engine)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = 'ffff'"))
+    for refuse in (check_version, upgrade):
+        with pytest.raises(StorageError, match="newer Candor"):
+            refuse(engine)
+    engine.dispose()
+
+
+def test_a_writer_holds_the_lock_from_its_first_statement_and_a_reader_does_not(
+    home: TestHome,
+) -> None:
+    with home.engine.connect().execution_options(**READ_ONLY) as reader:
+        assert reader.execute(text("SELECT count(*) FROM people")).scalar() == 5
+        with home.engine.begin() as writer:  # a reader in mid-transaction blocks no writer
+            writer.execute(text("SELECT 1"))
+            with home.engine.connect() as third:
+                third.connection.driver_connection.execute("PRAGMA busy_timeout=1")  # type: ignore[union-attr]
+                with pytest.raises(OperationalError) as busy:
+                    third.execute(text("SELECT 1"))
+    assert isinstance(storage_error(busy.value), StorageAway)
+
+
+def test_errors_hide_parameters(home: TestHome) -> None:
+    secret = "planted-4711"
+    with pytest.raises(IntegrityError) as error, home.engine.begin() as connection:
+        connection.execute(
+            text("INSERT INTO home VALUES (2, :t, 'c', 'demo', '2026-01-01')"), {"t": secret}
+        )
+    assert secret not in str(error.value)
+
+
+def test_network_file_systems_are_named(tmp_path: Path) -> None:
+    folder = tmp_path / "with space"
+    folder.mkdir()
+    escaped = str(folder).replace(" ", "\\040")
+    local = "/dev/vda1 / ext4 rw 0 0\n"
+    mounted = f"{local}server:/x {escaped} nfs4 rw 0 0\n"
+    assert network_file_system(folder / "a.db", mounted) == "nfs4"
+    assert network_file_system(tmp_path / "a.db", mounted) == ""
+    assert network_file_system(folder / "a.db", local) == ""
+    over = f"{mounted}/dev/vdb1 {escaped} ext4 rw 0 0\n"
+    assert network_file_system(folder / "a.db", over) == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "match"),
+    [
+        ("sqlite://", "memory"),
+        ("sqlite:///:memory:", "memory"),
+        ("sqlite:///file:x?mode=memory&uri=true", "memory"),
+        ("mysql://localhost/x", "mysql"),
+        ("no url", "not a database URL"),
+        ("postgresql://db.internal/x", "TLS"),
+        ("postgresql://db.internal/x?sslmode=prefer", "TLS"),
+        ("postgresql:///x?host=db.internal", "TLS"),
+    ],
+)
+def test_unusable_urls(url: str, match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
+        make_engine(url)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE home SET kind = 'production'",
+        "UPDATE home SET tenant = 'other'",
+        "DELETE FROM home",
+        "INSERT OR REPLACE INTO home SELECT 1, tenant, company, 'production', created_at FROM home",
+        "INSERT INTO home VALUES (2, 't', 'c', 'production', '2026-01-01')",
+    ],
+)
+def test_a_demo_home_is_a_demo_for_ever(tmp_path: Path, statement: str) -> None:
+    engine = make_engine(f"sqlite:///{tmp_path / 'candor.db'}")
+    upgrade(engine)
+    keyring = FileKeyring.create(tmp_path / "keys.json")
+    clock = VirtualClock(START)
+    kind = HomeKind.DEMO
+    init_home(engine, keyring, tenant="demo", company="c", kind=kind, clock=clock)
+    with pytest.raises(BadInput, match="already"):
+        init_home(engine, keyring, tenant="demo", company="c", kind=kind, clock=clock)
+    with pytest.raises(IntegrityError), engine.begin() as connection:
+        connection.execute(text(statement))
+    assert Store(engine, keyring, node="n", clock=clock).home is HomeKind.DEMO
+    engine.dispose()
+
+
+def test_a_database_without_a_home_is_refused(tmp_path: Path) -> None:
+    engine = make_engine(f"sqlite:///{tmp_path / 'candor.db'}")
+    upgrade(engine)
+    keyring = FileKeyring.create(tmp_path / "keys.json")
+    with pytest.raises(StorageError, match="no home"):
+        Store(engine, keyring, node="n", clock=VirtualClock(START))
+    engine.dispose()
+
+
+def test_threads_share_one_store(home: TestHome) -> None:
+    failures: list[BaseException] = []
+
+    def write(index: int) -> None:
+        try:
+            for n in range(5):
+                session = home.store.people.issue_session(home.actors["operator"], _TTL)
+                assert home.store.people.actor_of(session).name == "operator", (index, n)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=write, args=(i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert home.ledger_kinds().count("session.issue") == 40
+
+
+_TTL = START.replace(hour=3) - START

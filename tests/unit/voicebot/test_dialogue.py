@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compliance.facts import Blame, Outcome
+from voicebot import dialogue as d
+from voicebot.intents import Intent, IntentResult
+from voicebot.script import load
+
+EXAMPLES = Path(__file__).parents[3] / "examples" / "demo"
+SCRIPT = load(EXAMPLES / "script.zh.yaml")
+REFUSAL = d.Heard(IntentResult(Intent.REFUSAL, True, 1.0))
+
+
+def heard(intent: Intent) -> d.Heard:
+    return d.Heard(IntentResult(intent, False, 1.0))
+
+
+def run(*events: d.Event) -> tuple[d.State, list[d.Action]]:
+    state = d.State(SCRIPT)
+    actions: list[d.Action] = []
+    for event in events:
+        state, new = d.step(state, event)
+        actions += new
+    return state, actions
+
+
+OPENING = (
+    d.Begin(),
+    d.PromptEnded("disclosure"),
+    d.PromptEnded("purpose"),
+    d.PromptEnded("recording_notice"),
+    d.PromptEnded("way_out"),
+)
+ASKED = (*OPENING, d.PromptEnded("node.ask"))
+
+EVERYWHERE: dict[str, tuple[d.Event, ...]] = {
+    "disclosure": OPENING[:1],
+    "purpose": OPENING[:2],
+    "notice": OPENING[:3],
+    "way out": OPENING[:4],
+    "question": OPENING,
+    "listening": ASKED,
+    "answering": (*ASKED, heard(Intent.QUESTION)),
+    "details": (*ASKED, heard(Intent.YES)),
+    "goodbye": (*ASKED, heard(Intent.LATER)),
+    "callback": (*ASKED, heard(Intent.HUMAN)),
+    "recognizer lost": (*ASKED, d.SpeechLost()),
+    "human asked in the disclosure": (d.Begin(), heard(Intent.HUMAN)),
+}
+
+
+@pytest.mark.parametrize("before", EVERYWHERE.values(), ids=EVERYWHERE.keys())
+@pytest.mark.parametrize("no", [REFUSAL, d.Key("1")], ids=["voice", "key"])
+def test_refusal_works_in_every_state(before: tuple[d.Event, ...], no: d.Event) -> None:
+    state, _ = run(*before)
+    state, actions = d.step(state, no)
+    how = "key" if isinstance(no, d.Key) else "voice"
+    assert actions == (d.Stop(), d.Refused(how), d.Say(("line.refusal",), interruptible=False))
+    state, actions = d.step(state, d.PromptEnded("line.refusal"))
+    assert actions == (d.End(Outcome.REFUSED, Blame.CALLEE),)
+
+
+TALKING = {
+    k: v
+    for k, v in EVERYWHERE.items()
+    if k
+    not in ("details", "goodbye", "callback", "recognizer lost", "human asked in the disclosure")
+}
+
+
+@pytest.mark.parametrize("before", TALKING.values(), ids=TALKING.keys())
+def test_a_person_can_be_asked_for_in_every_state(before: tuple[d.Event, ...]) -> None:
+    state, _ = run(*before)
+    state, actions = d.step(state, heard(Intent.HUMAN))
+    assert d.Ticket("callback") in actions
+    if state.phase is d.Phase.DISCLOSURE:  # the robot still says what it is first (S1)
+        assert d.Stop() not in actions
+        state, actions = d.step(state, d.PromptEnded("disclosure"))
+    assert d.Say(("line.human",), interruptible=False) in actions
+    _, actions = d.step(state, d.PromptEnded("line.human"))
+    assert actions == (d.End(Outcome.CALLBACK, Blame.CALLEE),)
+
+
+def test_yes_leads_to_accepted() -> None:
+    _, actions = run(*ASKED, heard(Intent.YES), d.PromptEnded("node.explain"))
+    assert actions[-1] == d.End(Outcome.ACCEPTED, Blame.CALLEE)
+
+
+def test_question_is_answered_and_asked_again() -> None:
+    _, actions = run(*ASKED, heard(Intent.QUESTION), d.PromptEnded("node.answer"))
+    assert [a.prompts for a in actions if isinstance(a, d.Say)][-2:] == [
+        ("node.answer",),
+        ("node.ask",),
+    ]
+
+
+def test_silence_asks_once_more_then_says_goodbye() -> None:
+    _, actions = run(
+        *ASKED, d.Silence(), d.PromptEnded("node.ask"), d.Silence(), d.PromptEnded("node.goodbye")
+    )
+    said = [a.prompts for a in actions if isinstance(a, d.Say)]
+    assert said[1:] == [("node.ask",), ("node.ask",), ("node.goodbye",)]
+    assert actions[-1] == d.End(Outcome.NO_DECISION, Blame.CALLEE)
+
+
+def test_robot_question_is_answered_truthfully() -> None:
+    _, actions = run(*ASKED, heard(Intent.ROBOT_QUESTION))
+    assert actions[-1] == d.Say(("line.robot", "node.ask"), interruptible=True)
+
+
+def test_robot_question_over_the_opening_is_answered_after_it() -> None:
+    _, actions = run(d.Begin(), heard(Intent.ROBOT_QUESTION), *OPENING[1:])
+    assert actions[-1] == d.Say(("line.robot", "node.ask"), interruptible=True)
+    assert d.Stop() not in actions
+
+
+@pytest.mark.parametrize("intent", [Intent.YES, Intent.GREETING, Intent.UNKNOWN, Intent.LATER])
+def test_ordinary_speech_does_not_cut_the_opening(intent: Intent) -> None:
+    state, actions = run(d.Begin(), heard(intent), d.BargeIn(), OPENING[1], heard(intent))
+    assert len(actions) == 1
+    assert state.phase is d.Phase.OPENING
+
+
+def test_misunderstanding_apologises_once() -> None:
+    _, actions = run(
+        *ASKED,
+        heard(Intent.UNKNOWN),
+        d.PromptEnded("node.ask"),
+        heard(Intent.UNKNOWN),
+    )
+    said = [a.prompts for a in actions if isinstance(a, d.Say)]
+    assert said[-2:] == [("line.unclear", "node.ask"), ("node.goodbye",)]
+
+
+def test_repeat_is_free_but_bounded() -> None:
+    state, _ = run(*ASKED)
+    said = []
+    for _ in range(6):
+        state, actions = d.step(state, heard(Intent.REPEAT))
+        said += [a.prompts for a in actions if isinstance(a, d.Say)]
+        state, _ = d.step(state, d.PromptEnded("node.ask"))
+    assert ("node.goodbye",) in said
+
+
+def test_barge_in_stops_a_question_and_listens() -> None:
+    _, actions = run(*OPENING, d.BargeIn())
+    assert actions[-2:] == [d.Stop(), d.Listen(5000)]
+
+
+def test_lost_recognizer_ends_safely_after_the_disclosure() -> None:
+    _, actions = run(
+        d.Begin(), d.SpeechLost(), d.PromptEnded("disclosure"), d.PromptEnded("line.lost")
+    )
+    assert actions[1:] == [
+        d.Stop(),
+        d.Say(("line.lost",), interruptible=False),
+        d.End(Outcome.ABORTED, Blame.US),
+    ]
+
+
+def test_missing_audio_before_the_disclosure_is_a_violation() -> None:
+    _, actions = run(d.Begin(), d.AudioMissing("disclosure"))
+    assert actions[1:] == [d.Violation("S1"), d.Stop(), d.End(Outcome.ABORTED, Blame.US)]
+    _, actions = run(*ASKED, heard(Intent.YES), d.AudioMissing("node.explain"))
+    assert d.Violation("S1") not in actions
+
+
+def test_hang_up_after_yes_is_still_a_yes() -> None:
+    _, actions = run(*ASKED, heard(Intent.YES), d.Gone("callee"))
+    assert actions[-1] == d.End(Outcome.ACCEPTED, Blame.CALLEE)
+
+
+@pytest.mark.parametrize(
+    ("by", "outcome", "blame"),
+    [
+        ("callee", Outcome.HUNG_UP, Blame.CALLEE),
+        ("bot", Outcome.CANCELLED, Blame.US),
+        ("nobody", Outcome.LINE_FAILED, Blame.CARRIER),
+    ],
+)
+def test_end_of_the_line(by: str, outcome: Outcome, blame: Blame) -> None:
+    _, actions = run(d.Begin(), d.Gone(by))
+    assert actions[-1] == d.End(outcome, blame)
+
+
+def test_complaint_opens_a_ticket_and_machine_is_hung_up_on() -> None:
+    _, actions = run(*ASKED, heard(Intent.COMPLAINT))
+    assert d.Ticket("complaint") in actions
+    _, actions = run(d.Begin(), d.MachineAnswered())
+    assert actions[-1] == d.End(Outcome.VOICEMAIL, Blame.NOBODY)
+
+
+# ---------------------------------------------------------------- any sequence of events
+
+PROMPTS = st.sampled_from([p.id for p in SCRIPT.prompts])
+EVENTS: st.SearchStrategy[d.Event] = st.one_of(
+    PROMPTS.map(d.PromptEnded),
+    st.sampled_from(list(Intent)).flatmap(
+        lambda i: st.booleans().map(lambda r: d.Heard(IntentResult(i, r, 1.0)))
+    ),
+    st.sampled_from("0123456789*#").map(d.Key),
+    st.sampled_from(
+        [d.Begin(), d.BargeIn(), d.Silence(), d.SpeechLost(), d.MachineAnswered(), d.TimeUp()]
+    ),
+    PROMPTS.map(d.AudioMissing),
+    st.sampled_from(["callee", "bot", "nobody"]).map(d.Gone),
+)
+
+
+@given(st.lists(EVENTS, max_size=40))
+def test_whatever_happens(events: list[d.Event]) -> None:
+    """After a refusal only the farewell; one End and nothing after it; the end always comes."""
+    state, actions = run(d.Begin(), *events)
+    for _ in range(60):  # from here on the prompts simply play and the callee stays silent
+        if state.phase is d.Phase.OVER:
+            break
+        for event in (
+            d.PromptEnded("disclosure"),
+            d.PromptEnded(state.last_prompt),
+            d.Silence(),
+        ):
+            state, new = d.step(state, event)
+            actions += new
+    assert state.phase is d.Phase.OVER
+    ends = [i for i, a in enumerate(actions) if isinstance(a, d.End)]
+    assert ends == [len(actions) - 1]
+    refused = [i for i, a in enumerate(actions) if isinstance(a, d.Refused)]
+    assert len(refused) <= 1
+    if refused:
+        after = [a for a in actions[refused[0] :] if isinstance(a, d.Say)]
+        assert after == [d.Say(("line.refusal",), interruptible=False)]
+        end = actions[-1]
+        assert isinstance(end, d.End)
+        assert end.outcome is Outcome.REFUSED
+
+
+@given(st.lists(EVENTS, max_size=25), st.sampled_from([REFUSAL, d.Key("1")]))
+def test_the_way_out_works_wherever_the_call_is(events: list[d.Event], no: d.Event) -> None:
+    state, _ = run(d.Begin(), *events)
+    over = state.phase is d.Phase.OVER
+    after, _ = d.step(state, no)
+    assert after.refused or over

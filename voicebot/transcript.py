@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The transcript of what reached an ear, from the samples that were sent. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from compliance.facts import Speaker, TranscriptLine
+from voicebot.line import to_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A prompt or part of one: ``played`` of its samples were sent from ``position`` on.
+
+    ``audible`` is the sample range of the prompt that holds speech.
+    """
+
+    text: str = field(repr=False)
+    mark: str
+    position: int
+    played: int
+    audible: tuple[int, int]
+    cut: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Caught:
+    """Words of the callee; samples since answer."""
+
+    text: str = field(repr=False)
+    start: int
+    end: int
+    confidence: float
+
+
+Entry: TypeAlias = Said | Caught
+
+
+def lines(entries: Iterable[Entry]) -> tuple[TranscriptLine, ...]:
+    """Entries -> timed lines in the order they began."""
+    made = [line for entry in entries if (line := _line(entry)) is not None]
+    return tuple(sorted(made, key=lambda line: line.start_ms))
+
+
+def _line(entry: Entry) -> TranscriptLine | None:
+    if isinstance(entry, Caught):
+        return TranscriptLine(
+            Speaker.CALLEE,
+            entry.text,
+            to_ms(entry.start),
+            to_ms(max(entry.start, entry.end)),
+            confidence=round(entry.confidence, 3),
+        )
+    start, end = entry.audible
+    heard = min(entry.played, end)
+    if heard <= start:
+        return None  # cut before its first sound
+    begin = to_ms(entry.position + start)
+    if heard == end:  # cut in the closing silence, if at all: all of it was heard
+        finish = to_ms(entry.position + end)
+        return TranscriptLine(Speaker.BOT, entry.text, begin, finish, mark=entry.mark)
+    # Which letter the knife met is estimated from the share of the speech that was sent.
+    letters = round(len(entry.text) * (heard - start) / (end - start))
+    at = to_ms(entry.position + heard)
+    return TranscriptLine(
+        Speaker.BOT, entry.text[:letters], begin, at, interrupted_at_ms=at, mark=entry.mark
+    )
