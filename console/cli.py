@@ -62,7 +62,8 @@ HomeOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print data as JSON.")]
 DEFAULT_HOME = Path("candor-home")
 
-console = Console()
+# A pipe has no width of its own: keep tables whole there.
+console = Console(width=None if sys.stdout.isatty() else 150)
 errors = Console(stderr=True)
 
 
@@ -376,12 +377,16 @@ def demo_command(
         "demo-home"
     ),
     language: Annotated[str, typer.Option(help="zh or en")] = "zh",
+    picture: Annotated[Path | None, typer.Option(help="Save the screen as an SVG.")] = None,
 ) -> None:
     """Six real calls to simulated callees, checked against the callees' own records.
 
     Example: candor demo
     """
-    passed = asyncio.run(demonstration.demo(home, language, console))
+    screen = Console(record=True, width=150) if picture else console
+    passed = asyncio.run(demonstration.demo(home, language, screen))
+    if picture:
+        screen.save_svg(str(picture), title="candor demo")
     raise typer.Exit(0 if passed else 1)
 
 

@@ -258,7 +258,7 @@ def _table(
         "contact outcome blame sip pdd disclosure witness refusal bye recording ledger rules"
     )
     for column in columns.split():
-        table.add_column(text(f"column.{column}", language), overflow="fold")
+        table.add_column(text(f"column.{column}", language), overflow="fold", min_width=13 if column == "contact" else 4)
     for row in run.call_rows(it, campaign):
         entry = by_attempt.get(row.id)
         call = entry.ours if entry else None
@@ -271,13 +271,17 @@ def _table(
             _pdd(call),
             _ms(call.disclosed_ms if call else None),
             _ms(seen.disclosure_ms if seen else None),
-            (call.feedback or "refused") if call and call.refused else "",
+            text(f"refusal.{_how(call)}", language) if call and call.refused else "",
             _ms(entry.refusal_to_bye_ms if entry else None),
             _tracks(seen),
             "" if row.ledger_index is None else str(row.ledger_index),
             ", ".join(row.rules),
         )
     return table
+
+
+def _how(call: CallRecord) -> str:
+    return "key" if call.feedback.startswith("key") else "voice"
 
 
 def _ms(value: float | None) -> str:

@@ -21,7 +21,8 @@ from storage.store import AccessReason
 from voicebot.prompts import RenderedScript
 
 _MAX_SHIFT_MS = 200.0
-_FOUND = 0.6  # normalised correlation from which a prompt counts as found
+_FOUND = 0.9  # normalised correlation from which a prompt counts as heard whole
+_BLOCK_MS = 400.0  # a jitter buffer may stretch time between blocks, never within one for long
 
 
 def read_wav(path: Path) -> NDArray[np.int16]:
@@ -44,14 +45,38 @@ def compare(
         return Witnessed(disclosure, None, None, farewell_ms=farewell)
     sealed = it.store.recording(auditor, call.attempt_id, AccessReason.AUDIT)
     callee, bot = open_recording(FolderObjects(it.home.objects), it.keyring, sealed)
-    bot_score, bot_shift = witness.correlation(bot, heard, _MAX_SHIFT_MS)
+    bot_score, bot_shift = alike(bot, heard)
     if callee is None:
         return Witnessed(disclosure, None, bot_score, 0.0, bot_shift, farewell)
     if not np.any(said):  # a callee who never spoke: both sides must be silent
         silent = float(np.abs(callee.astype(np.int32)).max(initial=0) < 256)
         return Witnessed(disclosure, silent, bot_score, 0.0, bot_shift, farewell)
-    score, shift = witness.correlation(said, callee, _MAX_SHIFT_MS)
+    score, shift = alike(said, callee)
     return Witnessed(disclosure, score, bot_score, shift, bot_shift, farewell)
+
+
+def alike(source: NDArray[np.int16], copy: NDArray[np.int16]) -> tuple[float, float]:
+    """How much of the speech in ``source`` is in ``copy``: (correlation, shift in ms).
+
+    Measured in blocks, each within ±200 ms of its place, because a jitter buffer
+    rightly inserts or drops a frame after a stall; energy-weighted, so that the
+    score is that of the whole.
+    """
+    scores, shifts, weights = [], [], []
+    block, slack = int(8 * _BLOCK_MS), int(8 * _MAX_SHIFT_MS)
+    for start_ms, end_ms in witness.speech_intervals(source):
+        for at in range(int(8 * start_ms), max(int(8 * start_ms) + 1, int(8 * end_ms)), block):
+            piece = source[at : at + block]
+            if len(piece) < block // 4:
+                continue
+            begin = max(0, at - slack)
+            match = witness.find_prompt(copy[begin : at + len(piece) + slack], piece)
+            scores.append(match.score)
+            shifts.append(match.start_ms - (at - begin) / 8)
+            weights.append(float(np.sum(piece.astype(np.float64) ** 2)))
+    if not scores:
+        return 0.0, 0.0
+    return float(np.average(scores, weights=weights)), float(np.median(shifts))
 
 
 def _audible(script: RenderedScript, prompt_id: str) -> NDArray[np.int16] | None:
