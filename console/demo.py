@@ -31,7 +31,7 @@ from console.progress import Progress
 from dialer.logs import configure
 from storage import ledger
 from voicebot import script as scripts
-from voicebot.prompts import PromptCache, RenderedScript, render_script
+from voicebot.prompts import RenderedScript
 
 COMPANY = "星辰公司"
 CALLER_ID = "4008887686"
@@ -82,8 +82,10 @@ async def demo(root: Path, language: str, console: Console) -> bool:
     with homes.opened(root) as it:
         configure(it.home.logs / "supervisor.log")
         async with simulators.simulator(callees) as address:
-            staff = _hire(it)
-            campaign, rendered = await _prepare(it, staff, address, language, console)
+            staff = hire(it)
+            campaign, rendered = await prepare(
+                it, staff, address, examples() / "contacts.csv", language, console
+            )
             progress = Progress(console, language)
             await run.dial(it, staff.operator, campaign, progress)
             await asyncio.sleep(_SETTLE_S)
@@ -102,7 +104,7 @@ def _clear(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-def _hire(it: Opened) -> Staff:
+def hire(it: Opened) -> Staff:
     people = it.store.people
 
     def add(by: Actor | None, name: str, role: Role) -> Actor:
@@ -120,12 +122,12 @@ def _hire(it: Opened) -> Staff:
     )
 
 
-async def _prepare(
-    it: Opened, staff: Staff, address: str, language: str, console: Console
+async def prepare(
+    it: Opened, staff: Staff, address: str, contacts: Path, language: str, console: Console
 ) -> tuple[str, RenderedScript]:
     """Import, sign-off, line, campaign: what an operator does before the first call."""
     result = it.store.contacts.import_csv(
-        examples() / "contacts.csv",
+        contacts,
         actor=staff.operator,
         source=SourceKind.WEB_FORM,
         batch="demo",
@@ -160,7 +162,7 @@ async def _prepare(
         lines=["simulator"],
     )
     campaigns.start(staff.operator, campaign)
-    return campaign, render_script(scripts.load(source), PromptCache(it.home.prompts))
+    return campaign, submissions.render(it, scripts.load(source))
 
 
 # ---------------------------------------------------------------- the proof
@@ -177,16 +179,8 @@ def _judge(
     language: str,
 ) -> bool:
     theirs = simulators.records(callees)
-    by_call_id = {record["call_id"]: record for record in theirs}
     ours = it.store.invites(campaign)
-    seen = {
-        call.sip_call_id: witness.compare(
-            it, staff.auditor, call, by_call_id[call.sip_call_id], rendered
-        )
-        for call in ours
-        if call.answered_at is not None and call.sip_call_id in by_call_id
-    }
-    joined = join.join(ours, theirs, seen)
+    joined = join_both(it, staff.auditor, ours, theirs, rendered)
     it.sequencer().run_once(it.clock.wall())
     it.sequencer().checkpoint(it.clock.wall(), force=True)
     entries = ledger.export(it.engine, callees / "ledger.export")
@@ -215,6 +209,23 @@ def _judge(
     style = "bold red" if faults else "bold green"
     console.print(text(key, language, count=_checks(joined)), style=style)
     return not faults
+
+
+def join_both(
+    it: Opened,
+    auditor: Actor,
+    ours: Sequence[CallRecord],
+    theirs: Sequence[dict[str, Any]],
+    rendered: RenderedScript,
+) -> list[join.Joined]:
+    """Our calls and the callees' records, matched by Call-ID, their audio compared."""
+    by_call_id = {record["call_id"]: record for record in theirs}
+    seen = {
+        call.sip_call_id: witness.compare(it, auditor, call, by_call_id[call.sip_call_id], rendered)
+        for call in ours
+        if call.answered_at is not None and call.sip_call_id in by_call_id
+    }
+    return join.join(ours, theirs, seen)
 
 
 def _expected(it: Opened, campaign: str, ours: Sequence[CallRecord]) -> list[str]:
@@ -249,16 +260,16 @@ def _checks(joined: Sequence[join.Joined]) -> int:
     return 3 * len(joined) + 5 * len(answered) + len(refused) + 2
 
 
-def _table(
-    it: Opened, campaign: str, joined: Sequence[join.Joined], language: str
-) -> Table:
+def _table(it: Opened, campaign: str, joined: Sequence[join.Joined], language: str) -> Table:
     by_attempt = {j.ours.attempt_id: j for j in joined if j.ours is not None}
     table = Table(title=f"Candor {text('demo.mark', language)}")
-    columns = (
-        "contact outcome blame sip pdd disclosure witness refusal bye recording ledger rules"
-    )
+    columns = "contact outcome blame sip pdd disclosure witness refusal bye recording ledger rules"
     for column in columns.split():
-        table.add_column(text(f"column.{column}", language), overflow="fold", min_width=13 if column == "contact" else 4)
+        table.add_column(
+            text(f"column.{column}", language),
+            overflow="fold",
+            min_width=13 if column == "contact" else 4,
+        )
     for row in run.call_rows(it, campaign):
         entry = by_attempt.get(row.id)
         call = entry.ours if entry else None

@@ -126,9 +126,7 @@ def _audio_faults(call: CallRecord, witnessed: Witnessed | None) -> list[str]:
     return faults
 
 
-def _refusal_faults(
-    call: CallRecord, theirs: Mapping[str, Any], to_bye: float | None
-) -> list[str]:
+def _refusal_faults(call: CallRecord, theirs: Mapping[str, Any], to_bye: float | None) -> list[str]:
     said_no = theirs.get("refused_at_ms") is not None
     if said_no and not call.refused:
         return ["the callee refused and we did not notice"]

@@ -26,8 +26,13 @@ async def issue_key(folder: Path) -> Path:
 
 
 @contextlib.asynccontextmanager
-async def simulator(folder: Path, *, listen: str = "127.0.0.1:0") -> AsyncIterator[str]:
-    """Run the simulator with its records in ``folder/records``; yields its host:port."""
+async def simulator(
+    folder: Path, *, listen: str = "127.0.0.1:0", voices: Path | None = None
+) -> AsyncIterator[str]:
+    """Run the simulator with its records in ``folder/records``; yields its host:port.
+
+    ``voices`` is where it keeps rendered speech; by default in ``folder`` too.
+    """
     with (folder / "sim.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -39,7 +44,7 @@ async def simulator(folder: Path, *, listen: str = "127.0.0.1:0") -> AsyncIterat
             "--records",
             str(folder / "records"),
             "--voices",
-            str(folder / "voices"),
+            str(voices or folder / "voices"),
             "--key",
             str(folder / "sim.key"),
             stdout=asyncio.subprocess.PIPE,
@@ -69,9 +74,7 @@ async def _address(process: asyncio.subprocess.Process, folder: Path) -> str:
                         return str(event["sip"])
     except TimeoutError:
         pass
-    raise TelephonyError(
-        "the simulator did not start", remedy=f"see {folder / 'sim.log'}"
-    )
+    raise TelephonyError("the simulator did not start", remedy=f"see {folder / 'sim.log'}")
 
 
 def records(folder: Path) -> list[dict[str, Any]]:

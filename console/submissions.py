@@ -9,7 +9,15 @@ from console.homes import Opened
 from dialer.policies import load_lexicon
 from storage.scripts import ScriptVersion
 from voicebot import script as scripts
-from voicebot.prompts import PromptCache, render_script
+from voicebot.prompts import PromptCache, RenderedScript, render_script
+from voicebot.script import Script
+from voicebot.tts import PyttsxSynthesizer
+
+
+def render(it: Opened, script: Script) -> RenderedScript:
+    """The script's audio, from the home's cache or made now (SpeechError if it cannot be)."""
+    with PyttsxSynthesizer() as synthesizer:
+        return render_script(script, PromptCache(it.home.prompts, synthesizer))
 
 
 def submit(it: Opened, actor: Actor, source: str, script_id: str) -> ScriptVersion:
@@ -27,7 +35,7 @@ def submit(it: Opened, actor: Actor, source: str, script_id: str) -> ScriptVersi
         for prompt in script.prompts
         for finding in wording.lint(prompt.text, lexicon, industry)
     ]
-    rendered = render_script(script, PromptCache(it.home.prompts))
+    rendered = render(it, script)
     return it.store.scripts.submit(
         actor,
         script_id,

@@ -129,7 +129,5 @@ def _ended(state: State, event: Disconnected) -> tuple[State, tuple[Action, ...]
         by = "callee" if event.by_peer else "nobody"
     else:
         by = "callee" if event.by_peer and event.status else "nobody"
-    ended = replace(
-        state, phase=Phase.ENDED, status=event.status, reason=event.reason, ended_by=by
-    )
+    ended = replace(state, phase=Phase.ENDED, status=event.status, reason=event.reason, ended_by=by)
     return ended, (Action.SETTLE,)

@@ -173,7 +173,9 @@ async def _talk(
         ctx.legs[attempt.id] = leg
         if ctx.stopping:
             leg.withdraw(Why.STOPPED)
-        ctx.report("dialing", {"attempt": attempt.id, "contact": claim.request.contact.number.masked})
+        ctx.report(
+            "dialing", {"attempt": attempt.id, "contact": claim.request.contact.number.masked}
+        )
         answered = await leg.wait_answer(ctx.ring_timeout_s)
         conversation: Conversation | None = None
         sealed = None
@@ -209,7 +211,10 @@ async def _converse(
     ctx.report("answered", {"attempt": attempt.id, "dialog": dialog and dialog.to_json()})
     answered_at = _wall_of(ctx.clock, leg.answered_at_monotonic)
     opening = asyncio.gather(
-        ctx.writer.run(ctx.store.mark_answered, attempt.id, answered_at), recorder.open()
+        ctx.writer.run(
+            ctx.store.mark_answered, attempt.id, answered_at, sip_call_id=leg.sip_call_id
+        ),
+        recorder.open(),
     )
     stream: SpeechStream | None = None
     try:

@@ -22,7 +22,7 @@ _BY_STATUS: dict[int, tuple[Outcome, Blame]] = {
     480: (Outcome.UNAVAILABLE, Blame.CALLEE),
     484: (Outcome.INVALID_NUMBER, Blame.US),
     486: (Outcome.BUSY, Blame.CALLEE),
-    487: (Outcome.CANCELLED, Blame.US),
+    487: (Outcome.LINE_FAILED, Blame.CARRIER),  # terminated, and not by us
     488: (Outcome.LINE_FAILED, Blame.US),
     600: (Outcome.BUSY, Blame.CALLEE),
     603: (Outcome.REJECTED, Blame.CALLEE),

@@ -51,7 +51,10 @@ def build(
         lambda: sequencer.run_once(clock.wall()), "interval", seconds=SEQUENCE_S, id="sequence"
     )
     scheduler.add_job(
-        lambda: sequencer.checkpoint(clock.wall()), "interval", seconds=CHECKPOINT_S, id="checkpoint"
+        lambda: sequencer.checkpoint(clock.wall()),
+        "interval",
+        seconds=CHECKPOINT_S,
+        id="checkpoint",
     )
     scheduler.add_job(settle, "interval", seconds=SETTLE_S, id="settle")
     scheduler.add_listener(_failed, EVENT_JOB_ERROR)
@@ -65,10 +68,10 @@ def recover_recordings(store: Store, objects: Objects) -> None:
     is shredded (S4: in doubt, not kept); the bot's prefix stays.
     """
     for opening in store.unsealed_recordings():
-        store.seal_recovered(
-            recordings.recover(objects, store.keyring, opening, keep_callee=False)
-        )
+        store.seal_recovered(recordings.recover(objects, store.keyring, opening, keep_callee=False))
 
 
 def _failed(event: JobExecutionEvent) -> None:
-    log.error("job failed", action="job.failed", job=event.job_id, kind=type(event.exception).__name__)
+    log.error(
+        "job failed", action="job.failed", job=event.job_id, kind=type(event.exception).__name__
+    )

@@ -89,6 +89,7 @@ class _Call(pj.Call):
         self.leg: CallLeg | None = leg
         self.port: MediaPort | None = None
         self.seen_bye = False
+        self.redirected = False
 
     def onCallState(self, prm: pj.OnCallStateParam) -> None:
         try:
@@ -102,10 +103,10 @@ class _Call(pj.Call):
             elif info.state == pj.PJSIP_INV_STATE_CONFIRMED:
                 leg.on_answered(now, _whole_message(prm.e))
             elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
-                by_peer = self.seen_bye or (
-                    not leg.answered_at_monotonic and _from_network(prm.e)
-                )
-                leg.on_ended(info.lastStatusCode, info.lastReason, by_peer, now)
+                by_peer = self.seen_bye or (not leg.answered_at_monotonic and _from_network(prm.e))
+                # pjsua2 reports a redirect it was told not to follow as its own 487.
+                status = 302 if self.redirected else info.lastStatusCode
+                leg.on_ended(status, info.lastReason, by_peer or self.redirected, now)
                 self._endpoint._reap_later(self, self.port)
                 self.leg = None
                 self.port = None
@@ -151,6 +152,7 @@ class _Call(pj.Call):
             self._endpoint._callback_failed("onDtmfDigit", error)
 
     def onCallRedirected(self, prm: pj.OnCallRedirectedParam) -> int:
+        self.redirected = True
         return int(pj.PJSIP_REDIRECT_STOP)
 
     def onCallTransferRequest(self, prm: pj.OnCallTransferRequestParam) -> None:
@@ -204,9 +206,7 @@ class SipEndpoint:
         """Bring the endpoint up; TelephonyError names what failed (port in use, …)."""
         self._loop = asyncio.get_running_loop()
         ready: asyncio.Future[None] = self._loop.create_future()
-        self._thread = threading.Thread(
-            target=self._run, args=(ready,), name="pjsua2", daemon=True
-        )
+        self._thread = threading.Thread(target=self._run, args=(ready,), name="pjsua2", daemon=True)
         self._thread.start()
         await ready
         self._pump = asyncio.create_task(self._pump_frames(), name="media pump")
@@ -260,10 +260,9 @@ class SipEndpoint:
             try:
                 work()
             except Exception as error:
-                failure = error
-                self._to_loop(lambda: done.cancelled() or done.set_exception(failure))
+                self._to_loop(functools.partial(_settle, done, error))
             else:
-                self._to_loop(lambda: done.cancelled() or done.set_result(None))
+                self._to_loop(functools.partial(_settle, done, None))
 
         self._post(run)
         await done
@@ -350,9 +349,7 @@ class SipEndpoint:
         endpoint.libStart()
         endpoint.audDevManager().setNullDev()
         for codec in endpoint.codecEnum2():
-            priority = next(
-                (p for name, p in _CODECS.items() if codec.codecId.startswith(name)), 0
-            )
+            priority = next((p for name, p in _CODECS.items() if codec.codecId.startswith(name)), 0)
             endpoint.codecSetPriority(codec.codecId, priority)
         address = endpoint.transportGetInfo(transport_id).localName
         self.sip_port = int(address.rpartition(":")[2])
@@ -443,6 +440,15 @@ class SipEndpoint:
         self._accounts.clear()
         endpoint.libDestroy()
         self._endpoint = None
+
+
+def _settle(future: asyncio.Future[None], error: Exception | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)
 
 
 @functools.cache

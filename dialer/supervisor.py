@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import json
 import os
+import secrets
 import signal
 import sys
 import time
@@ -46,6 +47,7 @@ Report = Callable[[str, Mapping[str, Any]], None]
 @dataclass(slots=True)
 class _Worker:
     name: str
+    lease_name: str  # of this one process: its leases end with it
     process: asyncio.subprocess.Process
     dialogs: dict[str, Dialog] = field(default_factory=dict)  # attempt id -> answered dialog
     finished: bool = False
@@ -99,9 +101,7 @@ class Supervisor:
         jobs.start()
         speech_watch: list[asyncio.Task[None]] = []
         try:
-            await asyncio.gather(
-                *(self._start_speech(i) for i in range(settings.speech.processes))
-            )
+            await asyncio.gather(*(self._start_speech(i) for i in range(settings.speech.processes)))
             speech_watch = [
                 asyncio.create_task(self._keep_speech(i)) for i in range(settings.speech.processes)
             ]
@@ -147,7 +147,7 @@ class Supervisor:
         order = Order(
             home=str(self._home.root),
             campaign=campaign,
-            name=f"{settings.node}/worker{index + 1}",
+            name=f"{settings.node}/worker{index + 1}.{secrets.token_hex(4)}",
             sip_port=sip.sip_port + index if sip.sip_port else 0,
             rtp_port=sip.rtp_port + index * sip.rtp_ports_per_process if sip.rtp_port else 0,
             rtp_ports=sip.rtp_ports_per_process,
@@ -167,7 +167,7 @@ class Supervisor:
         assert process.stdin is not None
         process.stdin.write(order.to_json().encode() + b"\n")
         await process.stdin.drain()
-        worker = _Worker(f"worker{index + 1}", process)
+        worker = _Worker(f"worker{index + 1}", order.name, process)
         self._workers[worker.name] = worker
         return worker
 
@@ -204,6 +204,11 @@ class Supervisor:
             )
             self._report("orphan_bye", {"attempt": attempt, "answered": answered})
         worker.dialogs.clear()
+        settled = await asyncio.to_thread(
+            self._store.settle_expired, self._clock.wall(), dead_worker=worker.lease_name
+        )
+        if settled:
+            self._settled(settled)
 
     def _count_death(self) -> None:
         now = time.monotonic()

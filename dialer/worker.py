@@ -40,6 +40,7 @@ from storage.store import Store
 from voicebot import script as scripts
 from voicebot.prompts import PromptCache, RenderedScript, render_script
 from voicebot.speech import SpeechClient
+from voicebot.tts import PyttsxSynthesizer
 
 log = structlog.get_logger("dialer.worker")
 
@@ -180,7 +181,9 @@ def stop(ctx: DialContext) -> None:
 def _approved_script(store: Store, home: Home, campaign: str) -> RenderedScript:
     """The campaign's script, rendered, and proven to be the very one that was approved (G5)."""
     version = store.campaign_script(campaign)
-    rendered = render_script(scripts.load(version.text), PromptCache(home.prompts))
+    with PyttsxSynthesizer() as synthesizer:
+        cache = PromptCache(home.prompts, synthesizer)
+        rendered = render_script(scripts.load(version.text), cache)
     measured = version_digest(version.text, rendered.script_digest, rendered.audio_digest)
     if not version.approved_digest or measured != version.approved_digest:
         raise ScriptError(
@@ -195,7 +198,8 @@ async def _main() -> int:
     report = _Events()
     line = await asyncio.to_thread(sys.stdin.readline)
     order = Order(**json.loads(line))
-    configure(Path(order.home) / "logs" / f"{order.name.replace('/', '-')}.log")
+    log_name = order.name.rpartition(".")[0].replace("/", "-")
+    configure(Path(order.home) / "logs" / f"{log_name}.log")
     work = asyncio.create_task(run(order, report))
     gone = asyncio.create_task(asyncio.to_thread(_read_to_end))
     done, _ = await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)

@@ -31,7 +31,7 @@ class Writer:
         future.add_done_callback(self._done)
         return await asyncio.shield(future)
 
-    def _done(self, future: asyncio.Future[object]) -> None:
+    def _done(self, future: asyncio.Future[T]) -> None:
         self.pending -= 1
         if not future.cancelled():
             future.exception()  # seen, also when the caller was cancelled meanwhile

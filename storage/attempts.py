@@ -228,8 +228,10 @@ class Attempts:
             finish_if_exhausted(context, session, lease.campaign, now)
         return leaf
 
-    def mark_answered(self, attempt_id: str, at: datetime) -> None:
+    def mark_answered(self, attempt_id: str, at: datetime, *, sip_call_id: str = "") -> None:
         """The callee picked up; durable, so that a crash knows it. Repeating changes nothing.
+
+        With ``sip_call_id`` even a call whose process dies can be found in the carrier's records.
 
         Raises:
             BadInput: no such attempt.
@@ -241,6 +243,7 @@ class Attempts:
                 raise BadInput("there is no such attempt", field="attempt")
             if attempt.answered_at is None:
                 attempt.answered_at = at
+                attempt.sip_call_id = sip_call_id or attempt.sip_call_id
                 context.log(session, "attempt.answer", SYSTEM, at, attempt=attempt_id)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, delete, select, update
+from sqlalchemy import Select, and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from compliance.errors import BadInput, LeaseLost
@@ -74,6 +74,8 @@ class Leases:
             until = now + timedelta(seconds=lease_s)
             lease = self._take(session, campaign_id, worker, now, until, lease_s)
             if lease is None:
+                # The last two calls of a campaign may end at once, each seeing the other open.
+                finish_if_exhausted(context, session, campaign_id, now)
                 return None
             request = self._request(session, campaign, lease, now)
         return Claim(lease.id, lease.fencing, request, until)
@@ -193,8 +195,10 @@ class Leases:
             lease.leased_until = now + timedelta(seconds=lease.lease_s)
             return claim.evolve(leased_until=lease.leased_until)
 
-    def settle_expired(self, now: datetime) -> list[str]:
+    def settle_expired(self, now: datetime, *, dead_worker: str = "") -> list[str]:
         """Close what dead workers left; returns the attempts that were settled.
+
+        Leases of ``dead_worker``, a process seen to have ended, do not wait for their time.
 
         Not authorised: the contact is due again. Authorised: it counts as dialed,
         with outcome ``REFUSED`` if a refusal was recorded, ``ABORTED`` if it was
@@ -203,7 +207,10 @@ class Leases:
         context = self._context
         settled: list[str] = []
         with context.read() as session:  # an idle look does not take the write lock
-            expired = Lease.leased_until <= now
+            expired = or_(
+                Lease.leased_until <= now,
+                and_(Lease.worker == dead_worker, Lease.worker != ""),
+            )
             if session.scalar(select(Lease.id).where(expired).limit(1)) is None:
                 return settled
         with context.write() as session:

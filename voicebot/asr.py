@@ -130,11 +130,14 @@ class VoskRecognizer:
 
     Vosk's own partial word confidences (``SetPartialWords``) lag about a second, because
     they come from a lattice that is determinised in large pieces. Its plain partial text
-    does not. So words of a partial carry confidence 0 while the text still changes; once
-    it stood for one more chunk, a second, short-lived decoder finishes a copy of the
-    utterance so far and gives them times and confidences (12-18 ms for a short sentence).
+    does not. So new words of a partial carry confidence 0 at first. Once the text stood for
+    three looks (longer than one of Vosk's steps), and every 0.6 s while it keeps growing, a
+    second, short-lived decoder finishes a copy of the utterance so far and gives its words
+    times and confidences (12-18 ms for a short sentence).
     """
 
+    STOOD_LOOKS = 3
+    CONFIRM_EVERY = RATE_HZ * 6 // 10
     CONFIRM_LIMIT = 8 * RATE_HZ  # longer speech is no short answer: left unconfirmed
 
     def __init__(self, make: Callable[[], Any], calibration: Calibration) -> None:
@@ -147,7 +150,10 @@ class VoskRecognizer:
         self._audio = bytearray()
         self._closed: list[Word] = []  # Vosk's own endpointing may end a part early
         self._text = ""
+        self._looks = 0  # at the same text
         self._shown: tuple[Word, ...] = ()
+        self._known: tuple[Word, ...] = ()  # as last confirmed
+        self._confirmed_at = 0
 
     def start(self, position: int) -> None:
         self._kaldi.Reset()
@@ -156,7 +162,8 @@ class VoskRecognizer:
         self._audio.clear()
         self._closed = []
         self._text = ""
-        self._shown = ()
+        self._shown = self._known = ()
+        self._confirmed_at = self._fed
 
     def accept(self, pcm: bytes) -> None:
         ended = self._kaldi.AcceptWaveform(pcm)
@@ -173,11 +180,14 @@ class VoskRecognizer:
         text = json.loads(self._kaldi.PartialResult()).get("partial", "")
         if not text:
             return self._shown
-        if text != self._text:
-            self._text = text
-            self._shown = (*self._closed, *self._unconfirmed(text))
-        elif self._shown[-1:] and self._shown[-1].confidence == 0.0:
-            self._shown = self._confirmed() or self._shown
+        self._looks = self._looks + 1 if text == self._text else 0
+        self._text = text
+        overdue = self._fed - self._confirmed_at >= self.CONFIRM_EVERY
+        if self._looks == self.STOOD_LOOKS or (self._looks == 0 and overdue):
+            self._known = self._confirm()
+            self._confirmed_at = self._fed
+        stands = self._looks >= self.STOOD_LOOKS and self._known
+        self._shown = self._known if stands else self._merged(text)
         return self._shown
 
     def finish(self) -> tuple[Word, ...]:
@@ -186,14 +196,24 @@ class VoskRecognizer:
         self._audio.clear()
         return tuple(w for w in words if w.confidence >= self.calibration.min_confidence)
 
-    def _unconfirmed(self, text: str) -> list[Word]:
+    def _merged(self, text: str) -> tuple[Word, ...]:
+        """The text's words, with what is known of those that were confirmed before."""
         now = self._offset + self._fed
-        begin = self._closed[-1].end if self._closed else self._begin
-        return [Word(w, begin, now, 0.0) for w in text.split() if w not in self.calibration.ignore]
+        texts = [w.text for w in self._closed]
+        texts += [w for w in text.split() if w not in self.calibration.ignore]
+        if texts == [w.text for w in self._shown]:
+            return self._shown
+        words: list[Word] = []
+        for i, word in enumerate(texts):
+            if i < len(self._known) and self._known[i].text == word:
+                words.append(self._known[i])
+            else:
+                words.append(Word(word, words[-1].end if words else self._begin, now, 0.0))
+        return tuple(words)
 
-    def _confirmed(self) -> tuple[Word, ...]:
+    def _confirm(self) -> tuple[Word, ...]:
         if len(self._audio) > 2 * self.CONFIRM_LIMIT:
-            return ()
+            return self._known
         copy = self._make()
         copy.AcceptWaveform(bytes(self._audio))
         return tuple(self._words(json.loads(copy.FinalResult()).get("result", []), self._begin))

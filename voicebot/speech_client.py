@@ -59,6 +59,7 @@ class RemoteStream:
 
     async def next_event(self) -> SpeechEvent:
         if self._gone and self._events.empty():
+            await asyncio.sleep(0)  # whoever asks on and on must not stop the loop
             return SpeechGone()
         return await self._events.get()
 

@@ -250,6 +250,7 @@ class ScriptedSpeech:
 
     async def next_event(self) -> hearing.SpeechEvent:
         if self._gone and self._queue.empty():
+            await asyncio.sleep(0)
             return hearing.SpeechGone()
         return await self._queue.get()
 

@@ -26,11 +26,34 @@ MODELS = ROOT / "voicebot" / "models"
 CHUNK = 160  # samples: 20 ms
 LANGUAGES = ("zh", "en")
 
-PHRASES = {("zh", "clean"): 0.5, ("zh", "20dB"): 0.5, ("en", "clean"): 0.5, ("en", "20dB"): 0.5}
-REFUSALS = {("zh", "clean"): 0.5, ("zh", "20dB"): 0.5, ("en", "clean"): 0.5, ("en", "20dB"): 0.5}
-FALSE_REFUSALS = {("zh", "clean"): 1, ("zh", "20dB"): 1, ("en", "clean"): 1, ("en", "20dB"): 1}
+# Share of the phrases heard exactly; measured with 50 clean and 25 noisy ones:
+# zh 48 and 24, en 49 and 24.
+PHRASES = {
+    ("zh", "clean"): 0.92,
+    ("zh", "20dB"): 0.88,
+    ("en", "clean"): 0.94,
+    ("en", "20dB"): 0.88,
+}
+# Share of the refusals heard at the calibrated confidence; measured:
+# zh 40 of 40 and 20 of 20, en 40 of 40 and 19 of 20.
+REFUSALS = {
+    ("zh", "clean"): 0.975,
+    ("zh", "20dB"): 0.95,
+    ("en", "clean"): 0.95,
+    ("en", "20dB"): 0.95,
+}
+# Refusals heard in 40 clean and 20 noisy sentences of other words; measured: none.
+FALSE_REFUSALS = {
+    ("zh", "clean"): 0,
+    ("zh", "20dB"): 1,  # one of the 50 was seen
+    ("en", "clean"): 0,
+    ("en", "20dB"): 0,
+}
+# Announcements without their key word; measured: none of 21 and none of 15.
 MISSED_ANNOUNCEMENTS = {"zh": 0, "en": 0}
-DIGITS = {"zh": 0.5, "en": 0.5}
+# Share of digit strings heard exactly; measured: zh 8 of 12 (八 at the end is
+# taken for its homophone 吧), en 12 of 12.
+DIGITS = {"zh": 0.58, "en": 0.91}
 
 
 class Word(NamedTuple):

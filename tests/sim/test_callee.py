@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from sip_sim import behaviours
+from sip_sim.__main__ import main
 from sip_sim.behaviours import Step
 from sip_sim.callee import Callee
 from sip_sim.errors import BehaviourError
@@ -113,14 +114,17 @@ def test_mistakes_in_a_behaviour_file_are_named(tmp_path: Path, text: str, says:
     assert "\n" not in str(caught.value)
 
 
-def cli(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "sip_sim", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+def test_command_line_errors_are_one_line_with_a_remedy(
+    tmp_path: Path,
+    voice_cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def cli(*arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["sip_sim", *arguments])
+        return main()
 
-
-def test_command_line_errors_are_one_line_with_a_remedy(tmp_path: Path, voice_cache: Path) -> None:
-    made = cli("keygen", "--out", str(tmp_path))
-    assert made.returncode == 0
+    assert cli("keygen", "--out", str(tmp_path)) == 0
     assert (tmp_path / "sim.key").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "sim.pub").read_text().startswith("-----BEGIN PUBLIC KEY")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
@@ -136,14 +140,15 @@ def test_command_line_errors_are_one_line_with_a_remedy(tmp_path: Path, voice_ca
             "--records": ["serve", "--records", "/dev/null/x", "--voices", str(voice_cache)],
         }
         for remedy, arguments in cases.items():
-            failed = cli(*arguments)
-            assert failed.returncode == 2, arguments
-            assert remedy in failed.stderr
-            assert failed.stderr.count("\n") == 1
+            assert cli(*arguments) == 2, arguments
+            errors = capsys.readouterr().err
+            assert remedy in errors
+            assert errors.count("\n") == 1
 
 
 def test_the_list_names_every_behaviour() -> None:
-    lines = cli("behaviours").stdout.splitlines()
+    command = [sys.executable, "-m", "sip_sim", "behaviours"]
+    lines = subprocess.check_output(command, text=True, timeout=20).splitlines()
     assert len(lines) == len(behaviours.load())
     assert lines[0].startswith("101  says yes")
 

@@ -81,9 +81,7 @@ def permit(number: str = "+8613900000101", *, commit: bool = True, address: str 
         simulator_proven=True,
         plaintext_exception_until=datetime.fromisoformat("2099-01-01T00:00:00+00:00"),
     )
-    verdict = authorize(
-        request.evolve(lines=(proven,)), shipped_rulebook("demo"), SystemClock()
-    )
+    verdict = authorize(request.evolve(lines=(proven,)), shipped_rulebook("demo"), SystemClock())
     assert not isinstance(verdict, Refusal), [f.rule for f in verdict.decision.refusing]
     if commit:
         verdict.confirm_committed()
@@ -124,7 +122,8 @@ def answer(status: str, *, sdp: bool = False, extra: str = "") -> str:
 def scenario(*steps: str) -> str:
     """A SIPp scenario that begins with the INVITE."""
     body = "".join(steps)
-    return f'<?xml version="1.0"?>\n<scenario name="t">\n  <recv request="INVITE"/>\n{body}</scenario>\n'
+    head = '<?xml version="1.0"?>\n<scenario name="t">\n  <recv request="INVITE"/>\n'
+    return f"{head}{body}</scenario>\n"
 
 
 ACK = '  <recv request="ACK"/>\n'

@@ -147,9 +147,7 @@ async def _status_is_reported(folder: Path) -> None:
 
 
 async def _rings_out(folder: Path) -> None:
-    steps = peers.scenario(
-        peers.answer("180 Ringing"), '  <recv request="CANCEL"/>\n', peers.OK
-    )
+    steps = peers.scenario(peers.answer("180 Ringing"), '  <recv request="CANCEL"/>\n', peers.OK)
     with peers.sipp(folder, scenario=steps) as line:
         async with endpoint() as it:
             leg = await it.place(peers.permit(address=line.address), line)
@@ -162,9 +160,7 @@ async def _redirect_is_not_followed(folder: Path) -> None:
         elsewhere.bind(("127.0.0.1", 0))
         elsewhere.settimeout(1.0)
         moved = f"      Contact: <sip:139@127.0.0.1:{elsewhere.getsockname()[1]}>\n"
-        steps = peers.scenario(
-            peers.answer("302 Moved Temporarily", extra=moved), peers.ACK
-        )
+        steps = peers.scenario(peers.answer("302 Moved Temporarily", extra=moved), peers.ACK)
         with peers.sipp(folder, scenario=steps) as line:
             async with endpoint() as it:
                 leg = await it.place(peers.permit(address=line.address), line)

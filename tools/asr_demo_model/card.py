@@ -14,6 +14,16 @@ from .corpus import Corpus
 
 _LIBRARIES = ("torch", "numpy", "soxr", "kaldifst", "vosk", "espeakng-loader")
 _NAMES = {"zh": "Mandarin", "en": "English"}
+_WEAK = {
+    "zh": """\
+espeak-ng's speech carries tones, but its phoneme events do not, so homophones are told apart by
+the bigram alone: 是 may become 事, and a string of digits that ends in 八 may end in 吧 (of 12
+strings of four digits, 8 were right). 她 is always written 他. Words with the suffix 儿 are
+unknown, since espeak-ng spells it in English.""",
+    "en": """\
+Contractions and their long forms (it's, it is) and words that sound alike (all right, alright;
+any more, anymore) may be taken for each other. Very short replies (no no) are the weakest.""",
+}
 
 
 def wilson(hits: int, count: int) -> tuple[float, float]:
@@ -147,6 +157,10 @@ result. Last column: whole text right when `FinalResult()` is called 300 ms afte
 | Confidence | Stable in partials | 10 % | 50 % | 90 % | Right after 300 ms |
 |-|-|-|-|-|-|
 {partial}
+
+## Weak points
+
+{_WEAK[corpus.language]}
 """,
         encoding="utf-8",
     )

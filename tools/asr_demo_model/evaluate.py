@@ -20,11 +20,11 @@ import vosk
 from numpy.typing import NDArray
 
 from .alignment import segments
-from .augment import Audio, Channel, g711, rms, transmit
+from .augment import Audio, Channel, coloured_noise, g711, rms, transmit
 from .corpus import Corpus, load
 from .espeak import Espeak, Voice
 from .features import SAMPLE_RATE
-from .nonspeech import TONES, cadence, clicks, coloured_noise, dtmf, music, special_information
+from .nonspeech import TONES, cadence, clicks, dtmf, music, special_information
 from .synthesis import at_8khz
 from .voices import test_voice
 

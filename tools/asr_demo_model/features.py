@@ -54,7 +54,8 @@ def _cosine() -> NDArray[np.float64]:
     matrix = np.cos(np.pi / DIMENSION * (index[:, None] + 0.5) * index[None])
     matrix *= np.sqrt(2.0 / DIMENSION)
     matrix[:, 0] = np.sqrt(1.0 / DIMENSION)
-    return matrix * (1.0 + 0.5 * _LIFTER * np.sin(np.pi * index / _LIFTER))
+    liftered: NDArray[np.float64] = matrix * (1.0 + 0.5 * _LIFTER * np.sin(np.pi * index / _LIFTER))
+    return liftered
 
 
 _POVEY = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_WINDOW) / (_WINDOW - 1))) ** 0.85

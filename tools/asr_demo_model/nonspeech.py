@@ -36,7 +36,8 @@ def tone(frequencies: tuple[float, ...], count: int, phase: float = 0.0) -> Audi
     """Sum of sines of ``count`` samples, peak about 1."""
     time = np.arange(count) / SAMPLE_RATE
     sines = [np.sin(2 * np.pi * hertz * time + phase) for hertz in frequencies]
-    return np.sum(sines, axis=0) / len(frequencies)
+    mix: Audio = np.sum(sines, axis=0) / len(frequencies)
+    return mix
 
 
 def cadence(name: str, count: int, offset: float = 0.0) -> Audio:
@@ -45,7 +46,8 @@ def cadence(name: str, count: int, offset: float = 0.0) -> Audio:
     position = (np.arange(count) / SAMPLE_RATE + offset) % sum(times)
     edges = np.cumsum(times)
     is_on = np.searchsorted(edges, position, side="right") % 2 == 0
-    return tone(frequencies, count) * is_on
+    audio: Audio = tone(frequencies, count) * is_on
+    return audio
 
 
 def dtmf(digits: int, rng: random.Random) -> Audio:

@@ -117,9 +117,9 @@ class _Maker:
         found, finish = segments(spoken, self._espeak.sample_rate)
         for _ in range(_COPIES):
             samples, lead = self._transmit(audio, rng)
-            features = mfcc(samples)
-            out.labels.append(frame_labels(found, finish, lead, len(features)))
-            out.features.append(features.astype(np.float16))
+            heard = mfcc(samples).astype(np.float16)
+            out.labels.append(frame_labels(found, finish, lead, len(heard)))
+            out.features.append(heard)
         if len(self._bank) < _BANK:
             self._bank.append(audio / rms(audio))
         # Marks between phrases shift the positions the words are found by.

@@ -40,18 +40,14 @@ def run(*events: Event) -> tuple[State, list[Action]]:
 
 
 def test_a_call_that_is_answered_and_talked_out() -> None:
-    state, done = run(
-        Ringing(180), Answered(), Stop(Why.TALK_OVER), Disconnected(200, "OK", False)
-    )
+    state, done = run(Ringing(180), Answered(), Stop(Why.TALK_OVER), Disconnected(200, "OK", False))
     assert done == [Action.TALK, Action.BYE, Action.SETTLE]
     assert state.phase is Phase.ENDED
     assert state.ended_by == "bot"
 
 
 def test_ringing_out_is_cancelled() -> None:
-    state, done = run(
-        Ringing(180), RingTimeout(), Disconnected(487, "Request Terminated", True)
-    )
+    state, done = run(Ringing(180), RingTimeout(), Disconnected(487, "Request Terminated", True))
     assert done == [Action.CANCEL, Action.SETTLE]
     assert state.withdrawn is Why.RANG_OUT
     assert state.rang

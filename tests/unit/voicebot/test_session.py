@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from typing import Any
 
 import pytest
 
@@ -94,7 +95,7 @@ MOMENTS = [
 
 
 @pytest.mark.parametrize("moment", [m[1] for m in MOMENTS], ids=[m[0] for m in MOMENTS])
-def test_key_one_ends_the_call_at_every_moment(moment: dict[str, int]) -> None:
+def test_key_one_ends_the_call_at_every_moment(moment: dict[str, Any]) -> None:
     call = Call(Presses("1", **moment))
     talk = call.run()
     pressed = next(e.position // 8 for e in call.line.log if isinstance(e, KeyPressed))
@@ -108,7 +109,7 @@ def test_key_one_ends_the_call_at_every_moment(moment: dict[str, int]) -> None:
 
 @pytest.mark.parametrize("noisy", [False, True], ids=["quiet", "noise"])
 @pytest.mark.parametrize("moment", [m[1] for m in MOMENTS], ids=[m[0] for m in MOMENTS])
-def test_spoken_refusal_ends_the_call_at_every_moment(moment: dict[str, int], noisy: bool) -> None:
+def test_spoken_refusal_ends_the_call_at_every_moment(moment: dict[str, Any], noisy: bool) -> None:
     call = Call(Says("不 需要", noisy=noisy, **moment))
     talk = call.run()
     assert talk.outcome is Outcome.REFUSED

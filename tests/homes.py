@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A demo home with a campaign over chosen callees, for tests of whole calls.
+
+The callees are the simulator's, in a process of its own; a number's last three
+digits choose the behaviour (``python -m sip_sim behaviours``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import csv
+import shutil
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from compliance.facts import HomeKind
+from console import demo, homes, simulators
+from console.demo import Staff
+from console.homes import Opened
+from dialer.supervisor import Supervisor
+from voicebot.prompts import RenderedScript
+
+_CONSENT = {
+    "consent_company": demo.COMPANY,
+    "consent_purpose": demo.PURPOSE,
+    "consent_channel": "web_form",
+    "consent_at": "2026-10-12T10:15:00+08:00",
+    "consent_explicit": "yes",
+    "consent_preticked": "no",
+    "consent_names_ai": "yes",
+    "consent_evidence": "form-1",
+}
+
+
+@dataclass(slots=True)
+class Run:
+    """A prepared campaign and what happened in it."""
+
+    it: Opened
+    staff: Staff
+    campaign: str
+    rendered: RenderedScript
+    callees: Path
+    address: str
+    events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    supervisor: Supervisor | None = None
+    _seen: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def report(self, event: str, facts: Mapping[str, Any]) -> None:
+        self.events.append((event, dict(facts)))
+        self._seen.set()
+
+    async def until(self, event: str, timeout_s: float = 30) -> dict[str, Any]:
+        """Wait for the first event of this name."""
+        async with asyncio.timeout(timeout_s):
+            while True:
+                for name, facts in self.events:
+                    if name == event:
+                        return facts
+                self._seen.clear()
+                await self._seen.wait()
+
+    async def dial(self) -> None:
+        """Dial the campaign to its end."""
+        self.supervisor = Supervisor(
+            self.it.home, self.it.store, self.it.sequencer(), self.it.clock, self.report
+        )
+        await self.supervisor.run(self.campaign)
+
+    def records(self) -> list[dict[str, Any]]:
+        return simulators.records(self.callees)
+
+    def outcomes(self) -> dict[str, str]:
+        """Last three digits of the number -> outcome; gate refusals included."""
+        found = {
+            row.number[-3:]: str(row.outcome or "") for row in self.it.store.calls(self.campaign)
+        }
+        for row in self.it.store.gate_refusals(self.campaign):
+            found[row.number[-3:]] = "gate_refused"
+        return found
+
+
+def write_contacts(path: Path, endings: Sequence[str], *, without_consent: Sequence[str]) -> None:
+    """A CSV of people whose numbers end as given."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        columns = ["name", "phone", "interest", "timezone", "language", *_CONSENT, "notes"]
+        out = csv.DictWriter(file, columns)
+        out.writeheader()
+        for ending in endings:
+            row = {
+                "name": "王小明",
+                "phone": f"+8613900000{ending}",
+                "timezone": "Asia/Shanghai",
+                "language": "zh",
+            }
+            out.writerow(row if ending in without_consent else {**row, **_CONSENT})
+
+
+@contextlib.asynccontextmanager
+async def demo_run(
+    folder: Path,
+    endings: Sequence[str],
+    *,
+    without_consent: Sequence[str] = (),
+    voices: Path | None = None,
+    address: str = "",
+    max_calls: int = 4,
+    ring_timeout_s: float = 5.0,
+) -> AsyncIterator[Run]:
+    """A demo home in ``folder`` and its simulator; ``address`` points the line elsewhere."""
+    root, callees = folder / "home", folder / "callees"
+    homes.create(
+        root,
+        kind=HomeKind.DEMO,
+        company=demo.COMPANY,
+        tenant="test",
+        max_calls=max_calls,
+        ring_timeout_s=ring_timeout_s,
+    )
+    public = await simulators.issue_key(callees)
+    shutil.copy(public, root / "keys" / "sim.pub")
+    write_contacts(folder / "contacts.csv", endings, without_consent=without_consent)
+    with homes.opened(root) as it:
+        async with simulators.simulator(callees, voices=voices) as real:
+            staff = demo.hire(it)
+            quiet = Console(quiet=True)
+            campaign, rendered = await demo.prepare(
+                it, staff, address or real, folder / "contacts.csv", "en", quiet
+            )
+            yield Run(it, staff, campaign, rendered, callees, real)

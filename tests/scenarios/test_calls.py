@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whole calls over real SIP and RTP, judged by what the callees recorded themselves."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from console import demo, run
+from storage import ledger
+from tests.homes import Run, demo_run
+
+EXPECTED = {
+    "101": "accepted",
+    "102": "refused",  # over the disclosure, by voice
+    "103": "refused",  # by key
+    "104": "busy",
+    "105": "no_answer",
+    "106": "gate_refused",
+    "108": "refused",  # at the question
+    "109": "callback",  # asks for a person
+    "111": "hung_up",  # in mid-disclosure
+    "115": "rejected",
+    "116": "unavailable",
+    "117": "invalid_number",
+    "118": "line_failed",
+    "121": "refused",  # by key inside the disclosure
+    "122": "line_failed",  # redirected: never followed
+}
+
+
+async def _dial(folder: Path, voices: Path) -> None:
+    async with demo_run(folder, sorted(EXPECTED), without_consent=["106"], voices=voices) as it:
+        await it.dial()
+        await asyncio.sleep(1.0)
+    _outcomes(it)
+    _both_sides_agree(it)
+    _refusals_are_on_the_list(it)
+    _nobody_was_dialed_twice_or_without_consent(it)
+    _ledger_verifies(it, folder)
+
+
+def _outcomes(it: Run) -> None:
+    assert it.outcomes() == EXPECTED
+
+
+def _both_sides_agree(it: Run) -> None:
+    joined = demo.join_both(
+        it.it, it.staff.auditor, it.it.store.invites(it.campaign), it.records(), it.rendered
+    )
+    faults = [fault for entry in joined for fault in entry.faults]
+    assert not faults
+    refused = [e.refusal_to_bye_ms for e in joined if e.refusal_to_bye_ms is not None]
+    assert len(refused) == 4
+    disclosed = [e for e in joined if e.ours is not None and e.ours.disclosed_ms is not None]
+    assert len(disclosed) >= 4
+    for entry in joined:
+        assert entry.ours is not None
+        if entry.ours.farewell_ms is not None and entry.ours.refused_ms is not None:
+            assert entry.ours.farewell_ms - entry.ours.refused_ms <= 700
+
+
+def _refusals_are_on_the_list(it: Run) -> None:
+    """Each refusal was durable before the call's own end (S11, S12)."""
+    for name, facts in it.events:
+        if name == "ended" and facts["refused"]:
+            refusal = ("refusal", facts["attempt"])
+            seen = [(n, f.get("attempt")) for n, f in it.events]
+            assert seen.index(refusal) < seen.index(("ended", facts["attempt"]))
+
+
+def _nobody_was_dialed_twice_or_without_consent(it: Run) -> None:
+    numbers = [record["number"] for record in it.records()]
+    assert len(numbers) == len(set(numbers))
+    assert not any(number.endswith("106") for number in numbers)
+
+
+def _ledger_verifies(it: Run, folder: Path) -> None:
+    sequencer = it.it.sequencer()
+    sequencer.run_once(it.it.clock.wall())
+    sequencer.checkpoint(it.it.clock.wall(), force=True)
+    ledger.export(it.it.engine, folder / "ledger")
+    key = it.it.keyring.fingerprint()
+    objects = ("--objects", str(it.it.home.objects))
+    assert run.verify(folder / "ledger", key, *objects, quiet=True) == 0
+    assert run.verify(folder / "ledger", "", *objects, quiet=True) == 3
+
+
+def test_every_behaviour_ends_as_it_should(tmp_path: Path, voices: Path) -> None:
+    asyncio.run(asyncio.wait_for(_dial(tmp_path, voices), 170))
