@@ -151,7 +151,7 @@ class Consent(Evolve):
     explicit: bool  # the person acted: a box ticked by hand, a signature
     preticked: bool  # the box was ticked already: not consent (D4)
     names_ai_calling: bool  # the text names intelligent outbound calling (D4)
-    evidence: str = ""  # digest or reference of the proof
+    evidence: str = field(default="", repr=False)  # digest or reference of the proof
     expires_at: datetime | None = None
 
 

@@ -88,6 +88,7 @@ class _Call(pj.Call):
         self._endpoint = endpoint
         self.leg: CallLeg | None = leg
         self.port: MediaPort | None = None
+        self.answer = ""
         self.seen_bye = False
         self.redirected = False
 
@@ -100,8 +101,10 @@ class _Call(pj.Call):
             info = self.getInfo()
             if info.state == pj.PJSIP_INV_STATE_EARLY:
                 leg.on_ringing(info.lastStatusCode, now)
+            elif info.state == pj.PJSIP_INV_STATE_CONNECTING:
+                self.answer = _whole_message(prm.e)  # the 200; CONFIRMED comes with our ACK
             elif info.state == pj.PJSIP_INV_STATE_CONFIRMED:
-                leg.on_answered(now, _whole_message(prm.e))
+                leg.on_answered(now, self.answer)
             elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
                 by_peer = self.seen_bye or (not leg.answered_at_monotonic and _from_network(prm.e))
                 # pjsua2 reports a redirect it was told not to follow as its own 487.

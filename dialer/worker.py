@@ -118,10 +118,11 @@ async def run(order: Order, report: _Events) -> None:
                 group.create_task(_slot(ctx, index, busy))
     finally:
         watcher.cancel()
+        slots_left = endpoint.capacity - endpoint.free_slots
         await endpoint.close()
         await asyncio.to_thread(writer.close)
         await speech.close()
-    report("done", {"callback_errors": endpoint.callback_errors})
+    report("done", {"callback_errors": endpoint.callback_errors, "slots_left": slots_left})
 
 
 async def _slot(ctx: DialContext, index: int, busy: set[int]) -> None:

@@ -94,7 +94,7 @@ def write_contacts(path: Path, endings: Sequence[str], *, without_consent: Seque
         for ending in endings:
             row = {
                 "name": "王小明",
-                "phone": f"+8613900000{ending}",
+                "phone": f"+86139{ending.rjust(8, '0')}",
                 "timezone": "Asia/Shanghai",
                 "language": "zh",
             }

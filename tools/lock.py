@@ -16,7 +16,6 @@ OPTIONS = [
     "--no-emit-find-links",
     "--no-header",
     "--no-annotate",
-    "--upgrade",
 ]
 
 

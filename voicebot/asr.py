@@ -131,12 +131,13 @@ class VoskRecognizer:
     Vosk's own partial word confidences (``SetPartialWords``) lag about a second, because
     they come from a lattice that is determinised in large pieces. Its plain partial text
     does not. So new words of a partial carry confidence 0 at first. Once the text stood for
-    three looks (longer than one of Vosk's steps), and every 0.6 s while it keeps growing, a
+    three looks (longer than one of Vosk's steps; again if the copy is not sure yet), and every 0.6 s while it keeps growing, a
     second, short-lived decoder finishes a copy of the utterance so far and gives its words
     times and confidences (12-18 ms for a short sentence).
     """
 
     STOOD_LOOKS = 3
+    MAX_LOOKS = 15  # confirming again and again ends here: the words will not get better
     CONFIRM_EVERY = RATE_HZ * 6 // 10
     CONFIRM_LIMIT = 8 * RATE_HZ  # longer speech is no short answer: left unconfirmed
 
@@ -182,8 +183,7 @@ class VoskRecognizer:
             return self._shown
         self._looks = self._looks + 1 if text == self._text else 0
         self._text = text
-        overdue = self._fed - self._confirmed_at >= self.CONFIRM_EVERY
-        if self._looks == self.STOOD_LOOKS or (self._looks == 0 and overdue):
+        if self._wants_confirming():
             self._known = self._confirm()
             self._confirmed_at = self._fed
         stands = self._looks >= self.STOOD_LOOKS and self._known
@@ -195,6 +195,15 @@ class VoskRecognizer:
         words = (*self._closed, *self._words(found, self._offset))
         self._audio.clear()
         return tuple(w for w in words if w.confidence >= self.calibration.min_confidence)
+
+    def _wants_confirming(self) -> bool:
+        if self._looks == 0:
+            return self._fed - self._confirmed_at >= self.CONFIRM_EVERY
+        if self._looks % self.STOOD_LOOKS or self._looks > self.MAX_LOOKS:
+            return False
+        # Vosk may write a word before it is over; a copy cut inside it is not sure of it yet.
+        sure = all(w.confidence >= self.calibration.partial_confidence for w in self._known)
+        return self._looks == self.STOOD_LOOKS or not sure or not self._known
 
     def _merged(self, text: str) -> tuple[Word, ...]:
         """The text's words, with what is known of those that were confirmed before."""
