@@ -131,13 +131,15 @@ class VoskRecognizer:
     Vosk's own partial word confidences (``SetPartialWords``) lag about a second, because
     they come from a lattice that is determinised in large pieces. Its plain partial text
     does not. So new words of a partial carry confidence 0 at first. Once the text stood for
-    three looks (longer than one of Vosk's steps; again if the copy is not sure yet), and every 0.6 s while it keeps growing, a
-    second, short-lived decoder finishes a copy of the utterance so far and gives its words
-    times and confidences (12-18 ms for a short sentence).
+    two looks (again while the copy is not sure, or its last word touches the cut), and every
+    0.6 s while it keeps growing, a second, short-lived decoder finishes a copy of the
+    utterance so far and gives its words times and confidences (12-18 ms for a short one).
+    The last word of a partial ends at the audio's end until it is known to be over.
     """
 
-    STOOD_LOOKS = 3
-    MAX_LOOKS = 15  # confirming again and again ends here: the words will not get better
+    STOOD_LOOKS = 2
+    MAX_LOOKS = 30  # confirming again and again ends here: the words will not get better
+    OVER = RATE_HZ // 5  # a word that ends less than this before the cut may be going on
     CONFIRM_EVERY = RATE_HZ * 6 // 10
     CONFIRM_LIMIT = 8 * RATE_HZ  # longer speech is no short answer: left unconfirmed
 
@@ -188,7 +190,15 @@ class VoskRecognizer:
             self._confirmed_at = self._fed
         stands = self._looks >= self.STOOD_LOOKS and self._known
         self._shown = self._known if stands else self._merged(text)
+        if not self._over(self._shown):
+            now = self._offset + self._fed
+            last = self._shown[-1]
+            return (*self._shown[:-1], Word(last.text, last.start, now, last.confidence))
         return self._shown
+
+    def _over(self, words: tuple[Word, ...]) -> bool:
+        """Did the last word end well before the cut of the copy that timed it?"""
+        return not words or words[-1].end <= self._offset + self._confirmed_at - self.OVER
 
     def finish(self) -> tuple[Word, ...]:
         found = json.loads(self._kaldi.FinalResult()).get("result", [])
@@ -203,7 +213,7 @@ class VoskRecognizer:
             return False
         # Vosk may write a word before it is over; a copy cut inside it is not sure of it yet.
         sure = all(w.confidence >= self.calibration.partial_confidence for w in self._known)
-        return self._looks == self.STOOD_LOOKS or not sure or not self._known
+        return not (self._known and sure and self._over(self._known))
 
     def _merged(self, text: str) -> tuple[Word, ...]:
         """The text's words, with what is known of those that were confirmed before."""

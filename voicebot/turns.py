@@ -7,9 +7,8 @@ goes on harmlessly. It is acted upon at the first of:
 * the final result, which the speech process asks for ~290 ms after the voice stops (the
   usual way: ~0.4 s after the words);
 * the end of voice while a refusing partial stands (the final is on its way or lost);
-* a refusing partial whose words have not changed for 300 ms (noise keeps the voice detector
-  open; the recognizer shows words up to 0.28 s late, in steps of 0.25 s: a shorter time would
-  take one step's guess for the last word);
+* a refusing partial whose words have not changed for 300 ms and ended 200 ms ago (noise keeps
+  the voice detector open; Vosk shows words in steps of 0.25 s, sometimes before they are over);
 * a refusal that has stood in every partial for 1.2 s while the callee simply talks on.
 
 Partials count only with words at the model's calibrated ``partial_confidence``.
@@ -28,6 +27,7 @@ from voicebot.intents import UNKNOWN, Intent, IntentResult, classify
 from voicebot.line import to_samples
 
 STABLE_MS = 300
+OVER_MS = 200  # the last word ended at least this long ago: Vosk may write it before it is over
 TALKS_ON_MS = 1200
 BARGE_IN_MS = 400
 ANSWER_MS = 15_000  # a greeting that begins later is somebody talking
@@ -137,8 +137,9 @@ def _partial(state: Turns, position: int, words: tuple[Word, ...]) -> tuple[Turn
     if position - since >= to_samples(TALKS_ON_MS):
         state, acted = _act(state, position)
         return state, turns + acted
-    if position - state.unchanged_since >= to_samples(STABLE_MS):
-        state, acted = _act(state, min(words[-1].end, state.unchanged_since))
+    over = words[-1].end <= position - to_samples(OVER_MS)
+    if over and position - state.unchanged_since >= to_samples(STABLE_MS):
+        state, acted = _act(state, words[-1].end)
         return state, turns + acted
     return state, turns
 

@@ -136,7 +136,7 @@ words that catch other speech. All are in `graph/words.txt`.
 
 Twelve voice variants never trained on, 8 kHz, G.711, fed in 20 ms chunks; counts with 95 % Wilson
 intervals. *Phrases*: one variant of each template. *New orders*: sentences of known words never
-trained on. *Refusals*: of 200, those kept at the calibrated confidence {refusal}. *False refusals*:
+trained on. *Refusals*: those heard at the calibrated confidence {refusal}. *False refusals*:
 sentences of other words in which a refusal was heard at that confidence.
 
 | Condition | Phrases exact | New orders exact | Refusals heard | False refusals |

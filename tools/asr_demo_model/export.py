@@ -22,10 +22,10 @@ _LEAST_PRIOR = 2e-4  # a phone hardly ever seen must not win by its tiny prior
 # Small chunks, and a lattice brought up to date every 180 ms: with Kaldi's defaults the words of
 # partial results come up to 0.7 s late.
 _MODEL_CONF = f"""\
---min-active=200
+--min-active=20
 --max-active=3000
---beam=12
---lattice-beam=6
+--beam=10
+--lattice-beam=4
 --acoustic-scale={ACOUSTIC_SCALE}
 --frame-subsampling-factor={SUBSAMPLING}
 --frames-per-chunk=9
