@@ -4,13 +4,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from compliance.facts import Blame, Outcome
 from voicebot import dialogue as d
 from voicebot.intents import Intent, IntentResult
-from voicebot.script import load
+from voicebot.script import Script, load, parse
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "demo"
 SCRIPT = load(EXAMPLES / "script.zh.yaml")
@@ -246,3 +247,53 @@ def test_the_way_out_works_wherever_the_call_is(events: list[d.Event], no: d.Eve
     over = state.phase is d.Phase.OVER
     after, _ = d.step(state, no)
     assert after.refused or over
+
+
+# ---------------------------------------------------------------- any valid script
+
+
+@st.composite
+def scripts(draw: st.DrawFn) -> Script:
+    """The demo's opening and lines with a random graph: node i falls back to later nodes only."""
+    count = draw(st.integers(1, 5))
+    nodes: dict[str, dict[str, object]] = {}
+    for i in range(count):
+        anywhere = st.integers(0, count).map(lambda n: f"n{n}")
+        nodes[f"n{i}"] = {
+            "say": f"第{i}句",
+            "interruptible": draw(st.booleans()),
+            "expect": {
+                "yes": f"n{i + 1}",
+                **draw(st.dictionaries(st.sampled_from(["question", "2", "later"]), anywhere)),
+            },
+            "on_silence": {"repeat": draw(st.integers(0, 2)), "then": f"n{i + 1}"},
+            "on_unknown": {"repeat": draw(st.integers(0, 2)), "then": f"n{count}"},
+        }
+    nodes[f"n{count}"] = {"say": "再见", "end": "no_decision"}
+    document = yaml.safe_load((EXAMPLES / "script.zh.yaml").read_text(encoding="utf-8"))
+    return parse({**document, "start": "n0", "nodes": nodes})
+
+
+@given(scripts(), st.lists(EVENTS, max_size=30), st.sampled_from([REFUSAL, d.Key("1")]))
+def test_the_way_out_works_in_every_state_of_any_script(
+    script: Script, events: list[d.Event], no: d.Event
+) -> None:
+    state = d.State(script)
+    for event in (d.Begin(), *OPENING[1:], *events):
+        state, _ = d.step(state, event)
+    if state.phase is d.Phase.OVER or state.refused:
+        return
+    state, actions = d.step(state, no)
+    assert actions[0] == d.Stop()
+    assert isinstance(actions[1], d.Refused)
+    _, actions = d.step(state, d.PromptEnded("line.refusal"))
+    assert actions == (d.End(Outcome.REFUSED, Blame.CALLEE),)
+
+
+@given(scripts())
+def test_any_script_ends_by_itself_when_nobody_answers(script: Script) -> None:
+    state, _ = d.step(d.State(script), d.Begin())
+    for _ in range(100):
+        for event in (d.PromptEnded("disclosure"), d.PromptEnded(state.last_prompt), d.Silence()):
+            state, _ = d.step(state, event)
+    assert state.phase is d.Phase.OVER

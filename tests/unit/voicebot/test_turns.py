@@ -60,6 +60,15 @@ def test_refusing_partial_must_stand_still_for_300_ms() -> None:
     assert said.end == 11200
 
 
+def test_word_that_may_still_be_going_on_is_waited_for() -> None:
+    events: list[h.SpeechEvent] = [h.SpeechStarted(8000)]
+    for position in (12000, 13600, 15200):  # the recognizer moves the end of the word along
+        events.append(h.Partial(position, (Word("不感兴趣", 8000, position, 1.0),)))
+    assert not utterances(feed(*events)[1])
+    events.append(h.Partial(16800, (Word("不感兴趣", 8000, 15000, 1.0),)))
+    assert utterances(feed(*events)[1])[0].end == 15000
+
+
 def test_partial_that_goes_on_harmlessly_is_no_refusal() -> None:
     _, found = feed(
         h.SpeechStarted(8000),

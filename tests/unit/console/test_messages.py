@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Both languages say the same things, and every outcome has words."""
+
+from __future__ import annotations
+
+import string
+
+import pytest
+
+from compliance.facts import Blame, Outcome
+from console.messages import LANGUAGES, ids, text
+
+
+def fields(template: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(template) if name}
+
+
+def test_both_catalogues_hold_the_same_ids_and_placeholders() -> None:
+    assert set(ids("zh")) == set(ids("en"))
+    for message in ids("zh"):
+        assert fields(text(message, "zh")) == fields(text(message, "en")), message
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_outcome_and_blame_has_words(language: str) -> None:
+    for outcome in Outcome:
+        assert text(f"outcome.{outcome}", language) != f"outcome.{outcome}"
+    for blame in Blame:
+        assert text(f"blame.{blame}", language) != f"blame.{blame}"
+
+
+def test_placeholders_are_filled() -> None:
+    assert "7" in text("demo.import", "en", accepted=7)
+
+
+def test_an_unknown_id_shows_itself() -> None:
+    assert text("no.such.id", "zh") == "no.such.id"
