@@ -30,7 +30,7 @@ $(DEV_STAMP): requirements-dev.lock $(RUN_STAMP)
 	$(PIP) install --quiet --no-deps --require-hashes -r requirements-dev.lock
 	@touch $@
 
-demo: $(RUN_STAMP) ## six real calls to simulated callees, checked against the callees' own records
+demo: $(RUN_STAMP) ## six contacts, five real calls, checked against the callees' own records
 	$(BIN)/candor demo --home demo-home
 
 test: $(DEV_STAMP) lint types ## every test that CI runs (under 15 minutes on two cores)

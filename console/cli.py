@@ -15,7 +15,7 @@ import re
 import runpy
 import signal
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +31,7 @@ from console.messages import text
 from console.progress import Progress
 from dialer.logs import configure
 from storage import ledger
+from storage.campaigns import CampaignState
 from storage.contacts import ImportResult
 
 app = typer.Typer(
@@ -69,8 +70,13 @@ errors = Console(stderr=True)
 
 
 def _passphrase() -> str | None:
-    """The keys' passphrase, from the environment; a terminal is asked when keys want one."""
+    """The keys' passphrase, from ``CANDOR_PASSPHRASE``; unset: the key file has none."""
     return os.environ.get("CANDOR_PASSPHRASE") or None
+
+
+def _utc(at: datetime | None) -> datetime | None:
+    """A date from the command line: midnight UTC of that day unless it has a time."""
+    return None if at is None else at.replace(tzinfo=UTC)
 
 
 def _print_json(data: Any) -> None:
@@ -101,7 +107,7 @@ def init(
         passphrase=_passphrase(),
     )
     name = typer.prompt("Administrator's name")
-    password = typer.prompt("Password (12 characters or more)", hide_input=True)
+    password = typer.prompt("Password (8 characters or more)", hide_input=True)
     with homes.opened(home, _passphrase()) as it:
         it.store.people.add_person(None, name, password, [Role.ADMIN])
     typer.echo(f"Made {home}. Next: candor login {name} --home {home}")
@@ -212,13 +218,35 @@ def lines_add(
     caller_id: Annotated[str, typer.Option(help="One of our own numbers.")],
     kind: Annotated[str, typer.Option(help="ai_line, ordinary, 5g, lab")] = "ai_line",
     carrier: Annotated[str, typer.Option()] = "other",
+    whitelisted_until: Annotated[
+        datetime | None, typer.Option(help="Carrier's AI-outbound white list (C5), YYYY-MM-DD.")
+    ] = None,
+    registered_until: Annotated[
+        datetime | None, typer.Option(help="Real-name registration (C6).")
+    ] = None,
+    filed_until: Annotated[datetime | None, typer.Option(help="Script filing (C6).")] = None,
+    plaintext_until: Annotated[
+        datetime | None, typer.Option(help="Recorded exception for unencrypted SIP and RTP (D7).")
+    ] = None,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Register a line (administrators). Its papers decide whether the gate lets it be used.
 
     Example: candor lines add telecom1 --address 10.0.0.5:5060 --caller-id 4008887686
+    --whitelisted-until 2027-06-30 --registered-until 2027-06-30 --filed-until 2027-06-30
+    --plaintext-until 2027-06-30
     """
-    facts = LineFacts(line, carrier, kind, address, caller_id)
+    facts = LineFacts(
+        line,
+        carrier,
+        kind,
+        address,
+        caller_id,
+        whitelisted_until=_utc(whitelisted_until),
+        registered_until=_utc(registered_until),
+        filed_until=_utc(filed_until),
+        plaintext_exception_until=_utc(plaintext_until),
+    )
     with homes.opened(home, _passphrase()) as it:
         it.store.lines.add_line(homes.signed_in(it), facts)
     typer.echo(f"Added line {line}.")
@@ -268,7 +296,7 @@ def campaign_stop(name: str, home: HomeOption = DEFAULT_HOME) -> None:
 
 @app.command()
 def dial(name: str, home: HomeOption = DEFAULT_HOME) -> None:
-    """Start a campaign and dial it to its end, with live progress. Ctrl-C stops politely.
+    """Start a campaign, or go on with one, and dial what is due. Ctrl-C stops politely.
 
     Example: candor dial autumn
     """
@@ -276,7 +304,10 @@ def dial(name: str, home: HomeOption = DEFAULT_HOME) -> None:
         configure(it.home.logs / "supervisor.log")
         actor = homes.signed_in(it)
         campaign = it.store.campaigns.campaign_named(name)
-        it.store.campaigns.start(actor, campaign)
+        if it.store.campaigns.campaign_state(campaign) is not CampaignState.RUNNING:
+            it.store.campaigns.start(actor, campaign)
+        elif not actor.has(Role.OPERATOR):
+            raise NotAllowed("only an operator dials", remedy="candor login NAME")
         progress = Progress(console, it.home.settings.language)
         asyncio.run(run.dial(it, actor, campaign, progress))
 
@@ -378,7 +409,7 @@ def demo_command(
     language: Annotated[str, typer.Option(help="zh or en")] = "zh",
     picture: Annotated[Path | None, typer.Option(help="Save the screen as an SVG.")] = None,
 ) -> None:
-    """Six real calls to simulated callees, checked against the callees' own records.
+    """Six contacts, five real calls to simulated callees, checked against the callees' own records.
 
     Example: candor demo
     """

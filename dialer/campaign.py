@@ -18,7 +18,14 @@ from typing import Any
 import structlog
 
 from compliance.clock import Clock
-from compliance.errors import AuthorisationDenied, LeaseLost, LineUnproven, SpeechError
+from compliance.errors import (
+    AuthorisationDenied,
+    LeaseLost,
+    LineUnproven,
+    SpeechError,
+    StorageError,
+    TelephonyError,
+)
 from compliance.facts import (
     Attempt,
     Blame,
@@ -42,6 +49,7 @@ from dialer.proof import SimulatorKey, prove
 from dialer.recorder import CallRecorder
 from dialer.sip import SipEndpoint
 from dialer.writer import Writer
+from storage.recordings import SealedRecording
 from storage.store import Store
 from voicebot.prompts import RenderedScript
 from voicebot.session import Conversation, converse
@@ -122,6 +130,10 @@ async def place_one_call(ctx: DialContext) -> Placed:
     lease = asyncio.create_task(_keep_lease(ctx, claim))
     try:
         record, sealed = await _talk(ctx, claim, attempt, verdict)
+    except TelephonyError as error:  # nothing was sent: the attempt counts all the same
+        log.error("no call", action="call.failed", cause=type(error).__name__)
+        record = CallRecord(attempt.id, Outcome.LINE_FAILED, Blame.US, attempt.line)
+        record, sealed = record.evolve(sip_reason=error.detail, ended_at=ctx.clock.wall()), None
     finally:
         lease.cancel()
 
@@ -160,13 +172,14 @@ async def _keep_lease(ctx: DialContext, claim: Claim) -> None:
 
 async def _talk(
     ctx: DialContext, claim: Claim, attempt: Attempt, permit: Permit
-) -> tuple[CallRecord, Any]:
+) -> tuple[CallRecord, SealedRecording | None]:
     """INVITE, wait, converse, hang up; returns the record and the sealed recording."""
     lines = {facts.id: Line.of(facts) for facts in claim.request.lines}
     line = choose(permit.decision.lines, lines, ctx.live)
     recorder = CallRecorder(ctx.writer, ctx.store, ctx.objects, ctx.tenant, attempt.id)
     blank = CallRecord(attempt.id, Outcome.LINE_FAILED, Blame.US, line.id)
     ctx.live[line.id] = ctx.live.get(line.id, 0) + 1
+    leg: CallLeg | None = None
     try:
         leg = await ctx.endpoint.place(permit, line)
         leg.tap = recorder.feed
@@ -178,20 +191,26 @@ async def _talk(
         )
         answered = await leg.wait_answer(ctx.ring_timeout_s)
         conversation: Conversation | None = None
-        sealed = None
+        sealed: SealedRecording | None = None
         if answered and leg.state.withdrawn is None:
             conversation = await _converse(ctx, claim, attempt, leg, recorder, line)
         if answered:
             await leg.hangup()
         await leg.wait_ended(_BYE_TIMEOUT_S)
         if conversation is not None:
-            sealed = await recorder.close(keep_callee=conversation.notice_ms is not None)
+            try:
+                sealed = await recorder.close(keep_callee=conversation.notice_ms is not None)
+            except StorageError as error:
+                log.error("recording lost", action="recording.lost", cause=type(error).__name__)
+                conversation = conversation.evolve(violations=(*conversation.violations, "S6"))
         record = _record(ctx, blank, leg, conversation)
         if sealed is not None:
             record = record.evolve(recording=sealed.id)
         return record, sealed
     except BaseException:
         recorder.abandon()
+        if leg is not None:
+            leg.withdraw(Why.TALK_OVER)  # whatever failed here, nobody is left on a dead line
         raise
     finally:
         ctx.live[line.id] -= 1
@@ -235,12 +254,13 @@ async def _converse(
         )
         ctx.report("refusal", {"attempt": attempt.id, "how": how})
 
+    talk = await converse(leg, ctx.script, stream, clock=ctx.clock, on_refusal=refused)
     try:
-        return await converse(leg, ctx.script, stream, clock=ctx.clock, on_refusal=refused)
-    finally:
-        if stream is not None:
-            stream.close()
         await opening
+    except StorageError as error:
+        log.error("not recorded", action="recording.lost", cause=type(error).__name__)
+        talk = talk.evolve(violations=(*talk.violations, "S6"))
+    return talk
 
 
 def _record(

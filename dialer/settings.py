@@ -2,7 +2,7 @@
 """``candor.toml``: one typed file; an unknown key is an error, never ignored.
 
 Precedence: command-line option, then ``candor.toml``, then the default here.
-Nothing is read from the environment.
+Nothing here is read from the environment.
 """
 
 from __future__ import annotations

@@ -46,6 +46,7 @@ log = structlog.get_logger("dialer.worker")
 
 _POLL_S = 0.3  # how soon a pause or stop written to storage is acted on (≤ 1 s)
 _IDLE_S = 0.5
+_AFTER_FAILURE_S = 2.0
 _GOODBYE_S = 5.0  # live calls end politely within this time of a stop
 
 
@@ -134,6 +135,12 @@ async def _slot(ctx: DialContext, index: int, busy: set[int]) -> None:
         busy.add(index)
         try:
             placed = await place_one_call(ctx)
+        except Exception as error:
+            # One call's failure is that call's: its lease runs out and the record settles.
+            log.error("call failed", action="call.failed", kind=type(error).__name__)
+            ctx.report("call_failed", {"kind": type(error).__name__})
+            placed = Placed.DONE
+            await asyncio.sleep(_AFTER_FAILURE_S)
         finally:
             busy.discard(index)
         if placed is Placed.NOTHING_DUE:

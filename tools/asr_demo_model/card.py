@@ -19,7 +19,10 @@ _WEAK = {
 espeak-ng's speech carries tones, but its phoneme events do not, so homophones are told apart by
 the bigram alone: 是 may become 事, and a string of digits that ends in 八 may end in 吧 (of 12
 strings of four digits, 8 were right). 她 is always written 他. Words with the suffix 儿 are
-unknown, since espeak-ng spells it in English.""",
+unknown, since espeak-ng spells it in English. Faint busy tones and music may be heard as a lone 嗯,
+even with high confidence: do not take 嗯 for consent where no voice was detected. Single partial
+results may show a refusal that the next one takes back (1 of 50 foreign sentences): ask for two in
+a row.""",
     "en": """\
 Contractions and their long forms (it's, it is) and words that sound alike (all right, alright;
 any more, anymore) may be taken for each other. Very short replies (no no) are the weakest.""",
@@ -146,13 +149,13 @@ sentences of other words in which a refusal was heard at that confidence.
 Sounds that are not speech (call progress tones, DTMF, fax, information tones, clicks, noise,
 synthetic music; {sounds["seconds"]} s): {sounds["words"]} words.
 
-Real-time factor: {factor:.4f} on one shared core.
+Real-time factor: {factor:.3f} of wall clock on a busy, shared core.
 
 ## Latency
 
 When a refusal is stable in `PartialResult()` with `SetPartialWords(True)`, in seconds after the end
-of its last word, by the least confidence asked for; *never* stable ones are only in the final
-result. Last column: whole text right when `FinalResult()` is called 300 ms after the last word.
+of the last word of the utterance (negative: words followed the refusal), by the least confidence
+asked for. Last column: whole text right when `FinalResult()` is called 300 ms after the last word.
 
 | Confidence | Stable in partials | 10 % | 50 % | 90 % | Right after 300 ms |
 |-|-|-|-|-|-|

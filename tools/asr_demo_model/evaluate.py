@@ -292,7 +292,9 @@ def evaluate(language: str, folder: Path, seed: int = 7, quick: bool = False) ->
     for condition in list(CONDITIONS)[: 2 if quick else None]:
         report["conditions"][condition] = {
             "phrases": _phrase_report(bench, _one_of_each(corpus, rng), condition),
-            "refusals": _phrase_report(bench, rng.sample(refusals, 120 if quick else 200), condition),
+            "refusals": _phrase_report(
+                bench, rng.sample(refusals, 120 if quick else 200), condition
+            ),
             "novel": _phrase_report(bench, list(corpus.novel) * (1 if quick else 4), condition),
             "foreign": _foreign_report(bench, 2 if quick else 5, condition),
         }
