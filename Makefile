@@ -22,12 +22,12 @@ $(VENV)/bin/python:
 
 # --no-deps: the lock file names every package, with hashes; nothing else is installed.
 $(RUN_STAMP): requirements.lock pyproject.toml | $(VENV)/bin/python
-	$(PIP) install --quiet --no-deps --require-hashes -r requirements.lock
-	$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	$(PIP) install -qq --no-deps --require-hashes -r requirements.lock
+	$(PIP) install -qq --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(DEV_STAMP): requirements-dev.lock $(RUN_STAMP)
-	$(PIP) install --quiet --no-deps --require-hashes -r requirements-dev.lock
+	$(PIP) install -qq --no-deps --require-hashes -r requirements-dev.lock
 	@touch $@
 
 demo: $(RUN_STAMP) ## six contacts, five real calls, checked against the callees' own records

@@ -58,6 +58,7 @@ from voicebot.speech import SpeechClient, SpeechStream
 log = structlog.get_logger("dialer.campaign")
 
 DISCLOSURE_LIMIT_MS = 3000  # S1
+_FINISH_RETRIES_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
 _BYE_TIMEOUT_S = 35.0  # a BYE transaction without an answer ends after 32 s (RFC 3261 timer F)
 
 
@@ -138,9 +139,23 @@ async def place_one_call(ctx: DialContext) -> Placed:
         lease.cancel()
 
     # 5. Everything the call leaves behind, in one transaction.
-    leaf = await ctx.writer.run(ctx.store.finish, claim, record, sealed)
+    leaf = await _finish(ctx, claim, record, sealed)
     ctx.report("ended", _summary(record, leaf))
     return Placed.DONE
+
+
+async def _finish(
+    ctx: DialContext, claim: Claim, record: CallRecord, sealed: SealedRecording | None
+) -> str:
+    """Store the record; a database that is away for a while does not lose it."""
+    for wait_s in _FINISH_RETRIES_S:
+        try:
+            return await ctx.writer.run(ctx.store.finish, claim, record, sealed)
+        except StorageError as error:
+            log.error("record not stored yet", action="finish.retry", cause=type(error).__name__)
+            ctx.held = "storage"
+            await asyncio.sleep(wait_s)
+    return await ctx.writer.run(ctx.store.finish, claim, record, sealed)
 
 
 async def _prove_lines(ctx: DialContext, claim: Claim) -> tuple[LineFacts, ...]:
@@ -168,6 +183,8 @@ async def _keep_lease(ctx: DialContext, claim: Claim) -> None:
         except LeaseLost:
             log.error("lease lost in mid-call", action="lease.lost", attempt=claim.lease_id)
             return
+        except StorageError as error:  # tried again at the next turn; the lease has two to spare
+            log.error("lease not renewed", action="lease.late", cause=type(error).__name__)
 
 
 async def _talk(
