@@ -30,18 +30,15 @@ class Progress:
         self._language = language
         self._began = time.monotonic()
         self._labels: dict[str, str] = {}  # attempt id -> masked contact
-        self.first_ring_s: float | None = None
 
     def __call__(self, event: str, facts: Mapping[str, Any]) -> None:
         attempt = str(facts.get("attempt", ""))
         if event == "dialing":
             self._labels[attempt] = str(facts.get("contact", ""))
-        if event == "ringing" and self.first_ring_s is None:
-            self.first_ring_s = time.monotonic() - self._began
-        line = self._line(event, facts, self._labels.get(attempt, ""))
+        label = self._labels.get(attempt, "")
+        line = self._line(event, facts, label)
         if line:
             elapsed = time.monotonic() - self._began
-            label = self._labels.get(attempt, "")
             self._console.print(
                 f"{elapsed:6.1f} s  {label:<13} {line}",
                 style=_STYLE.get(event, ""),
@@ -66,6 +63,8 @@ class Progress:
                 return text("progress.settled", say, count=len(facts["attempts"]))
             case "ended":
                 outcome = text(f"outcome.{facts['outcome']}", say)
+                if not facts["duration_ms"]:
+                    return outcome
                 seconds = facts["duration_ms"] / 1000
                 return text("progress.ended", say, outcome=outcome, seconds=seconds)
             case _:
