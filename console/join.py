@@ -12,14 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from compliance.facts import CallRecord, Outcome
 
 DISCLOSURE_LIMIT_MS = 3000.0  # S1
 DISCLOSURE_AGREEMENT_MS = 60.0  # our measurement against the callee's
 REFUSAL_LIMIT_MS = 2000.0  # S11: end of the words to BYE
-FAREWELL_LIMIT_MS = 700.0  # p95 of the start of the farewell
 CORRELATION_LIMIT = 0.9
 ALIGNMENT_LIMIT_MS = 120.0  # jitter buffers and frame edges between the two sample clocks
 
@@ -139,8 +136,3 @@ def _refusal_faults(call: CallRecord, theirs: Mapping[str, Any], to_bye: float |
     if to_bye > REFUSAL_LIMIT_MS:
         return [f"BYE came {to_bye:.0f} ms after the refusal"]
     return []
-
-
-def percentile(values: Sequence[float], q: float) -> float | None:
-    """The ``q``-th percentile (0–100) of what was measured; None when nothing was."""
-    return float(np.percentile(np.asarray(values), q)) if len(values) else None

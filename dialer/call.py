@@ -66,7 +66,6 @@ class Action(enum.StrEnum):
     CANCEL = "cancel"
     BYE = "bye"
     TALK = "talk"  # start the conversation
-    APOLOGISE = "apologise"  # answered although withdrawn: one line, then BYE
     SETTLE = "settle"  # the call is over: write it down
 
 
@@ -103,10 +102,10 @@ def step(state: State, event: Event) -> tuple[State, tuple[Action, ...]]:
 def _answered(state: State) -> tuple[State, tuple[Action, ...]]:
     if state.phase in (Phase.ANSWERED, Phase.CLOSING):
         return state, ()
-    answered = replace(state, phase=Phase.ANSWERED, answered=True)
-    # A 200 that crossed our CANCEL: the callee did pick up and must not be left in silence.
-    action = Action.TALK if state.phase is not Phase.CANCELLING else Action.APOLOGISE
-    return answered, (action,)
+    if state.phase is Phase.CANCELLING:
+        # A 200 that crossed our CANCEL: the callee must not be left on a silent line.
+        return replace(state, phase=Phase.CLOSING, answered=True), (Action.BYE,)
+    return replace(state, phase=Phase.ANSWERED, answered=True), (Action.TALK,)
 
 
 def _withdraw(state: State, why: Why) -> tuple[State, tuple[Action, ...]]:

@@ -2,6 +2,7 @@
 """SIP messages: parsing that survives garbage, and building (RFC 3261 sections 7 and 20)."""
 
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote
@@ -67,7 +68,7 @@ REASONS: Final = {
 
 
 @dataclass
-class Message:
+class Message(ABC):
     """What requests and responses share: ordered headers and a body."""
 
     headers: Headers = field(default_factory=list)
@@ -113,8 +114,9 @@ class Message:
         vias = self.values("via")
         return (param(vias[0], "branch") or "") if vias else ""
 
+    @abstractmethod
     def _start_line(self) -> str:
-        raise NotImplementedError
+        """Request-Line or Status-Line (section 7), without its line end."""
 
     def serialize(self) -> bytes:
         """The datagram; Content-Length is always ours (section 18.3)."""

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from queue import Empty
@@ -23,25 +22,11 @@ from compliance.errors import AuthorisationDenied, LeaseLost, PermitError
 from compliance.facts import Blame, Outcome, Permit
 from compliance.gate import authorize
 from storage.store import CampaignState
-from tests.storage_home import LINE, RULEBOOK, TestHome, build, copy_home, open_home
+from tests.storage_home import LINE, RULEBOOK, TestHome, open_home
 
 PROCESSES, THREADS = 5, 10
 SPELLINGS = ("+86 139 0000 0001", "0086-139-0000-0001", "１３９００００ ０００１")
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("races") / "home"
-    build(path)
-    return path
-
-
-@pytest.fixture
-def home(template: Path, tmp_path: Path) -> Iterator[TestHome]:
-    opened = copy_home(template, tmp_path / "home")
-    yield opened
-    opened.close()
 
 
 # ---------------------------------------------------------------- the race

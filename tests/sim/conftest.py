@@ -11,8 +11,20 @@ import pytest
 
 from sip_sim import Simulator
 from sip_sim.host import Limits
+from tests.sim.uac import Caller
 
 Start = Callable[..., contextlib.AbstractAsyncContextManager[Simulator]]
+
+
+def run(coroutine: Any) -> Any:
+    return asyncio.run(coroutine)
+
+
+async def record_of(sim: Simulator, caller: Caller) -> dict[str, Any]:
+    assert await sim.settled()
+    (record,) = [r for r in sim.records() if r["call_id"] == caller.call_id]
+    assert record["state"] == "ended"
+    return record
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +38,7 @@ def start(tmp_path: Path, voice_cache: Path) -> Start:
     """Start a simulator with quick limits; no test may leave an internal error or a task."""
 
     @contextlib.asynccontextmanager
-    async def run(**options: Any) -> AsyncIterator[Simulator]:
+    async def started(**options: Any) -> AsyncIterator[Simulator]:
         options.setdefault("limits", Limits(linger=0.3, in_flight=0.1))
         before = asyncio.all_tasks()
         async with Simulator(records=tmp_path / "r", voice_cache=voice_cache, **options) as sim:
@@ -37,4 +49,4 @@ def start(tmp_path: Path, voice_cache: Path) -> Start:
         assert not sim.calls
         assert asyncio.all_tasks() - before == set()
 
-    return run
+    return started

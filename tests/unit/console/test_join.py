@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from compliance.facts import Blame, CallRecord, Outcome
-from console.join import Witnessed, join, percentile
+from console.join import Witnessed, join
 
 AT = datetime(2026, 11, 24, 2, tzinfo=UTC)
 GOOD = Witnessed(2510.0, 0.99, 1.0, 17.0, 2.0)
@@ -105,8 +105,3 @@ def test_different_status_of_an_unanswered_call() -> None:
 def test_a_shredded_callee_track_is_lawful_without_a_notice() -> None:
     refused = ours(refused=True, outcome=Outcome.REFUSED, notice_ms=None, disclosed_ms=None)
     assert not faults(refused, theirs(**REFUSED), Witnessed(None, None, 1.0))
-
-
-def test_percentile() -> None:
-    assert percentile([], 95) is None
-    assert percentile([1.0, 3.0], 50) == 2.0

@@ -55,7 +55,7 @@ def test_ringing_out_is_cancelled() -> None:
 
 def test_a_200_that_crosses_our_cancel_is_no_conversation() -> None:
     _, done = run(Ringing(180), RingTimeout(), Answered())
-    assert done == [Action.CANCEL, Action.APOLOGISE]
+    assert done == [Action.CANCEL, Action.BYE]
 
 
 def test_the_ring_timer_that_loses_against_the_answer_does_nothing() -> None:
