@@ -136,6 +136,11 @@ def _load_espeak() -> None:
     os.environ["ESPEAK_DATA_PATH"] = str(Path(espeakng_loader.get_data_path()).parent)
     ctypes.CDLL(espeakng_loader.get_library_path())
     importlib.import_module("pyttsx3.drivers.espeak")
+    # After each utterance the driver cancels espeak if its thread is still at work, which under
+    # load it is: the next utterance then comes out some samples longer. Never cancelled, the
+    # same words give the same bytes (G5).
+    library: Any = importlib.import_module("pyttsx3.drivers._espeak")
+    library.IsPlaying = lambda: 0
 
 
 class _Engine:
