@@ -239,6 +239,7 @@ class DialRequest(Evolve):
     campaign: CampaignFacts
     lines: tuple[LineFacts, ...]
     lab_allow: tuple[str, ...] = ()  # SIP URIs a lab tester confirmed
+    stopped_at: datetime | None = None  # the platform-wide emergency stop in force
 
 
 # ---------------------------------------------------------------- decisions
@@ -357,6 +358,7 @@ class Outcome(enum.StrEnum):
 
     ACCEPTED = "accepted"  # said yes
     REFUSED = "refused"  # said no by voice or key: on the refusal list
+    TRANSFERRED = "transferred"  # asked for a person and was connected to one
     CALLBACK = "callback"  # asked for a person: a ticket is open
     LATER = "later"  # asked to be called at another time
     NO_DECISION = "no_decision"  # talked or silent, no answer to the question
@@ -372,6 +374,17 @@ class Outcome(enum.StrEnum):
     CANCELLED = "cancelled"  # we withdrew it: operator's stop, end of hours
     ABORTED = "aborted"  # our side failed in the call: a violation or a crash avoided
     UNKNOWN = "unknown"  # a crash: whether it rang is not known; counts as dialed
+
+
+class Announcement(enum.StrEnum):
+    """What a carrier's voice says instead of an answer, in early media (RFC 3960)."""
+
+    SWITCHED_OFF = "switched_off"  # 已关机
+    VACANT = "vacant"  # 空号
+    SUSPENDED = "suspended"  # 停机
+    ENGAGED = "engaged"  # 正在通话中
+    UNREACHABLE = "unreachable"  # 无法接通
+    OUT_OF_AREA = "out_of_area"  # 不在服务区
 
 
 class Blame(enum.StrEnum):
@@ -431,6 +444,9 @@ class CallRecord(Evolve):
     refused_ms: int | None = None  # end of the refusing words, or the key press
     farewell_ms: int | None = None  # start of the farewell
     transferred: bool = False
+    transferred_ms: int | None = None  # answer to being connected to a person
+    agent: str = ""  # the person's id
+    announcement: str = ""  # of ``Announcement``: what the carrier said before any answer
     callback: bool = False
     feedback: str = ""  # last spoken or keyed answer as an intent name (T1)
     transcript: tuple[TranscriptLine, ...] = ()

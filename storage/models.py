@@ -317,6 +317,9 @@ class AttemptRow(Base):
     refused_ms: Mapped[int | None] = mapped_column(Integer)
     farewell_ms: Mapped[int | None] = mapped_column(Integer)
     transferred: Mapped[bool] = mapped_column(default=False)
+    transferred_ms: Mapped[int | None] = mapped_column(Integer)
+    agent: Mapped[str] = mapped_column(String(64), default="")
+    announcement: Mapped[str] = mapped_column(String(16), default="")
     callback: Mapped[bool] = mapped_column(default=False)
     feedback: Mapped[str] = mapped_column(String(64), default="")
     violations: Mapped[list[str]] = mapped_column(JSON, default=list)
@@ -336,6 +339,57 @@ class Callback(Base):
     attempt: Mapped[str] = mapped_column(ForeignKey("attempts.id"), unique=True)
     opened_at: Mapped[datetime] = mapped_column(UtcDateTime)
     closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class AgentRow(Base):
+    """A person at a telephone of ours whom callers may be connected to (S10)."""
+
+    __tablename__ = "agents"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    uri: Mapped[str] = mapped_column(String(255))  # sip:user@host:port
+    enabled: Mapped[bool]
+    added_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    busy_with: Mapped[str | None] = mapped_column(Id)  # the attempt on their telephone
+    free_from: Mapped[datetime | None] = mapped_column(UtcDateTime)  # end of the wrap-up
+
+
+class LabTester(Base):
+    """A SIP URI whose owner confirmed being called by the robot; lab homes only (D3)."""
+
+    __tablename__ = "lab_testers"
+
+    uri: Mapped[str] = mapped_column(String(255), primary_key=True)
+    confirmed_by: Mapped[str] = mapped_column(Id)
+    confirmed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class EmergencyStop(Base):
+    """Nothing of this home dials between ``at`` and ``lifted_at``."""
+
+    __tablename__ = "emergency_stops"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    by: Mapped[str] = mapped_column(Id)
+    lifted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    lifted_by: Mapped[str | None] = mapped_column(Id)
+
+
+class Destruction(Base):
+    """Written record of what was destroyed: when, how, by whom, what by commitment (D14)."""
+
+    __tablename__ = "destructions"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    by: Mapped[str] = mapped_column(Id)
+    method: Mapped[str] = mapped_column(String(64))
+    reason: Mapped[str] = mapped_column(String(32))
+    what: Mapped[dict[str, int]] = mapped_column(JSON)  # rows by table
+    commitment: Mapped[str] = mapped_column(String(64))
+    commitment_key: Mapped[str] = mapped_column(String(64))
+    leaf: Mapped[bytes] = mapped_column(LargeBinary(32))
 
 
 class RecordingTrack(Base):

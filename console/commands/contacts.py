@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`candor contacts`: people to call, and their consent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from compliance.facts import SourceKind
+from console import homes
+from console.commands.common import (
+    DEFAULT_HOME,
+    HomeOption,
+    JsonOption,
+    group,
+    passphrase,
+    print_json,
+)
+from storage.contacts import ImportResult
+
+contacts_app = group("People to call, and their consent.")
+
+
+@contacts_app.command("import")
+def contacts_import(
+    file: Path,
+    source: Annotated[SourceKind, typer.Option(help="Where these people come from (D1).")],
+    batch: Annotated[str, typer.Option(help="A name for this batch.")],
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Import a CSV of people and their consent; rejected rows go to a file beside it.
+
+    Example: candor contacts import people.csv --source web_form --batch autumn
+    """
+    with homes.opened(home, passphrase()) as it:
+        result: ImportResult = it.store.contacts.import_csv(
+            file, actor=homes.signed_in(it), source=source, batch=batch
+        )
+    if as_json:
+        print_json(
+            {
+                "accepted": result.accepted,
+                "duplicates": result.duplicates,
+                "rejected": [[r.row, r.field, r.cause] for r in result.rejected],
+                "rejected_rows": result.rejected_rows,
+                "rejects_file": result.rejects_file,
+            }
+        )
+        return
+    typer.echo(
+        f"{result.accepted} accepted, {result.duplicates} duplicates, "
+        f"{result.rejected_rows} rejected."
+    )
+    for rejection in result.rejected[:20]:
+        typer.echo(f"  row {rejection.row}: {rejection.field}: {rejection.cause}")
+    if result.rejects_file is not None:
+        typer.echo(f"Rejected rows are in {result.rejects_file}.")

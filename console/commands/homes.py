@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Making a home, signing in, people."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from compliance.errors import BadInput
+from compliance.facts import HomeKind, Role
+from console import homes
+from console.commands.common import DEFAULT_HOME, HomeOption, passphrase
+
+
+def init(
+    home: HomeOption = DEFAULT_HOME,
+    company: Annotated[str, typer.Option(help="Company in whose name calls are placed.")] = "",
+    tenant: Annotated[str, typer.Option(help="Short id, fixed for ever.")] = "main",
+    lab: Annotated[bool, typer.Option(help="A lab home: dials confirmed testers only.")] = False,
+    language: Annotated[str, typer.Option(help="zh or en")] = "zh",
+) -> None:
+    """Make a home: settings, keys, an empty database, and its first administrator.
+
+    Example: candor init --home ./candor-home --company 星辰公司
+    """
+    if not company:
+        raise BadInput("a company name is needed", field="--company", remedy="--company NAME")
+    kind = HomeKind.LAB if lab else HomeKind.PRODUCTION
+    homes.create(
+        home,
+        kind=kind,
+        company=company,
+        tenant=tenant,
+        language=language,
+        passphrase=passphrase(),
+    )
+    name = typer.prompt("Administrator's name")
+    password = typer.prompt("Password (8 characters or more)", hide_input=True)
+    with homes.opened(home, passphrase()) as it:
+        it.store.people.add_person(None, name, password, [Role.ADMIN])
+    typer.echo(f"Made {home}. Next: candor login {name} --home {home}")
+
+
+def login(name: str, home: HomeOption = DEFAULT_HOME) -> None:
+    """Sign in on this machine for eight hours.
+
+    Example: candor login wang
+    """
+    password = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().strip()
+    with homes.opened(home, passphrase()) as it:
+        actor = it.store.people.sign_in(name, password)
+        homes.remember(home, it.store.people.issue_session(actor, timedelta(hours=8)))
+    typer.echo(f"Signed in as {name} ({', '.join(sorted(actor.roles))}).")
+
+
+def add_person(
+    name: str,
+    role: Annotated[list[Role], typer.Option(help="May be given several times.")],
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Add a person with one or more roles (administrators only).
+
+    Example: candor person li --role author
+    """
+    password = typer.prompt("Their first password", hide_input=True)
+    with homes.opened(home, passphrase()) as it:
+        it.store.people.add_person(homes.signed_in(it), name, password, role)
+    typer.echo(f"Added {name}.")
