@@ -9,12 +9,9 @@ they cannot slip into a log or an exception (D8).
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Self
-
-from compliance.errors import PermitError
 
 
 class Evolve:
@@ -224,6 +221,41 @@ class LineFacts(Evolve):
 
 
 @dataclass(frozen=True, slots=True)
+class Agent(Evolve):
+    """A person at a telephone of ours (S10). ``uri`` is ``sip:extension@host:port``."""
+
+    id: str
+    uri: str
+    enabled: bool
+    busy_with: str = ""  # attempt id
+    free_from: datetime | None = None  # end of the wrap-up time
+
+
+@dataclass(frozen=True, slots=True)
+class AgentLegRecord(Evolve):
+    """One INVITE to an agent's telephone on behalf of an attempt."""
+
+    id: str
+    attempt_id: str
+    agent: str
+    at: datetime
+    connected: bool
+    sip_call_id: str
+    sip_status: int
+
+
+@dataclass(frozen=True, slots=True)
+class InternalLeg(Evolve):
+    """A leg to a registered telephone of ours, for the gate to decide on."""
+
+    home: HomeKind
+    subject: str  # agent id
+    uri: str
+    registered: bool  # stands in the store and is in use
+    proven: tuple[str, ...] = ()  # host:port that proved the simulator's key a moment ago
+
+
+@dataclass(frozen=True, slots=True)
 class DialRequest(Evolve):
     """Everything the gate decides on; nothing else may influence the decision."""
 
@@ -274,80 +306,6 @@ class Decision(Evolve):
     @property
     def refusing(self) -> tuple[Finding, ...]:
         return tuple(f for f in self.findings if not f.passed)
-
-
-class Refusal:
-    """The gate said no: carries the decision."""
-
-    __slots__ = ("decision",)
-
-    def __init__(self, decision: Decision) -> None:
-        self.decision = decision
-
-
-class Permit:
-    """Leave to place one INVITE: single use, 5 s, for one committed attempt.
-
-    Only ``compliance.gate.authorize`` can make one: the constructor asks for
-    the issuer token, which ``claim_issuer`` hands out exactly once, to the gate.
-    ``store.authorise`` confirms it after its commit; ``sip.place`` redeems it.
-    """
-
-    __slots__ = ("_committed", "_expires", "_used", "decision", "number")
-
-    LIFETIME_S = 5.0
-
-    def __init__(
-        self, issuer: object, decision: Decision, number: Number, issued_monotonic: float
-    ) -> None:
-        if issuer is not _ISSUER:
-            raise PermitError("only compliance.gate.authorize makes permits")
-        self.decision = decision
-        self.number = number
-        self._expires = issued_monotonic + self.LIFETIME_S
-        self._committed = False
-        self._used = False
-
-    @property
-    def attempt_id(self) -> str:
-        return self.decision.attempt_id
-
-    def confirm_committed(self) -> None:
-        """Called by ``store.authorise`` once the attempt is durable (C4)."""
-        self._committed = True
-
-    def redeem(self, line: str, now_monotonic: float) -> Number:
-        """Spend the permit for ``line``; returns the number to dial.
-
-        Raises:
-            PermitError: not committed, spent already, expired, or another line.
-        """
-        if not self._committed:
-            raise PermitError("the attempt is not committed")
-        if self._used:
-            raise PermitError("the permit was used already")
-        if now_monotonic > self._expires:
-            raise PermitError("the permit has expired")
-        if line not in self.decision.lines:
-            raise PermitError("the permit does not name this line")
-        self._used = True
-        return self.number
-
-    def __reduce__(self) -> Any:
-        raise PermitError("a permit stays in the process that asked for it")
-
-
-_ISSUER = object()
-_issuer_taken = False
-
-
-def claim_issuer() -> Callable[[Decision, Number, float], Permit]:
-    """Hand out the one permit maker; ``compliance.gate`` takes it when imported."""
-    global _issuer_taken
-    if _issuer_taken:
-        raise PermitError("the permit issuer belongs to compliance.gate")
-    _issuer_taken = True
-    return lambda decision, number, monotonic: Permit(_ISSUER, decision, number, monotonic)
 
 
 # ---------------------------------------------------------------- after the call

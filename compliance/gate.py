@@ -14,20 +14,30 @@ from datetime import UTC, datetime
 
 from compliance.canonical import canonical, digest, restore
 from compliance.clock import Clock
+from compliance.errors import PermitError
 from compliance.facts import (
     Decision,
     DialRequest,
     Finding,
+    HomeKind,
+    InternalLeg,
     LineFacts,
     Number,
-    Permit,
-    Refusal,
-    claim_issuer,
 )
+from compliance.permits import InternalPermit, Permit, Refusal, claim_issuer
 from compliance.rulebook import Rulebook
 from compliance.rules import LINE_RULES, RULES, LineRule, Rule
+from compliance.rules.number import SIP_URI, is_local_uri
 
-__all__ = ["MESSAGE_IDS", "authorize", "canonical", "earliest", "recheck", "restore"]
+__all__ = [
+    "MESSAGE_IDS",
+    "authorize",
+    "authorize_internal",
+    "canonical",
+    "earliest",
+    "recheck",
+    "restore",
+]
 
 NO_TIME = datetime.fromtimestamp(0, UTC)  # stands in where the clock cannot be read
 MESSAGE_IDS = (
@@ -206,4 +216,33 @@ def _make_authorize(
     return authorize
 
 
-authorize = _make_authorize(claim_issuer())
+def _make_authorize_internal(
+    issue: Callable[[InternalLeg, float], InternalPermit],
+) -> Callable[[InternalLeg, Clock], InternalPermit]:
+    def authorize_internal(leg: InternalLeg, clock: Clock) -> InternalPermit:
+        """Leave to call a registered telephone of ours: an agent's, never a customer's.
+
+        A demo home reaches only addresses that proved the simulator's key a moment ago, a
+        lab home only addresses on this machine or network.
+
+        Raises:
+            PermitError: says why not.
+        """
+        match = SIP_URI.fullmatch(leg.uri)
+        if not leg.registered:
+            raise PermitError("this telephone is not registered, or switched off")
+        if match is None:
+            raise PermitError("a telephone of ours is named by a plain SIP URI")
+        if leg.home is HomeKind.DEMO and leg.uri.rpartition("@")[2] not in leg.proven:
+            raise PermitError("a demo home calls telephones of the proven simulator only")
+        if leg.home is HomeKind.LAB and not is_local_uri(leg.uri):
+            raise PermitError("a lab home calls this machine or network only")
+        return issue(leg, clock.monotonic())
+
+    return authorize_internal
+
+
+_issuer = claim_issuer()
+authorize = _make_authorize(_issuer.permit)
+authorize_internal = _make_authorize_internal(_issuer.internal)
+del _issuer

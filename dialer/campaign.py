@@ -34,11 +34,10 @@ from compliance.facts import (
     HomeKind,
     LineFacts,
     Outcome,
-    Permit,
-    Refusal,
     RefusalScope,
 )
 from compliance.gate import authorize
+from compliance.permits import Permit, Refusal
 from compliance.rulebook import Rulebook
 from dialer import outcome
 from dialer.call import Why

@@ -33,7 +33,7 @@ import structlog
 
 from compliance.clock import Clock
 from compliance.errors import NoSlot, TelephonyError
-from compliance.facts import Permit
+from compliance.permits import Permit
 from dialer.audio import MediaPort
 from dialer.leg import CallLeg
 from dialer.lines import Line

@@ -17,9 +17,9 @@ from compliance.facts import (
     Decision,
     DialRequest,
     Evolve,
-    Permit,
     RefusalScope,
 )
+from compliance.permits import Permit
 from storage import decisions, ledger
 from storage.campaigns import CampaignState, TargetState, finish_if_exhausted
 from storage.context import SYSTEM, Context

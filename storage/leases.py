@@ -26,6 +26,7 @@ from compliance.facts import (
     PastAttempt,
     SourceKind,
 )
+from storage.agents import free_agents_of
 from storage.campaigns import CampaignState, TargetState, campaign_facts, finish_if_exhausted
 from storage.context import SYSTEM, Context, new_id
 from storage.dialects import insert_or_ignore
@@ -239,6 +240,7 @@ class Leases:
         else:
             outcome, blame = Outcome.UNKNOWN, Blame.US
         attempt.outcome, attempt.blame, attempt.settled_at = outcome, blame, now
+        free_agents_of(session, attempt.id, now)
         leaf = self._context.log(
             session, "attempt.settle", SYSTEM, now, attempt=attempt.id, outcome=str(outcome)
         )

@@ -354,6 +354,21 @@ class AgentRow(Base):
     free_from: Mapped[datetime | None] = mapped_column(UtcDateTime)  # end of the wrap-up
 
 
+class AgentLeg(Base):
+    """One INVITE to an agent's telephone, on behalf of a call; here before it is sent."""
+
+    __tablename__ = "agent_legs"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    attempt: Mapped[str] = mapped_column(ForeignKey("attempts.id"), index=True)
+    agent: Mapped[str] = mapped_column(ForeignKey("agents.id"))
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    connected: Mapped[bool] = mapped_column(default=False)
+    sip_call_id: Mapped[str] = mapped_column(String(255), default="")
+    sip_status: Mapped[int] = mapped_column(Integer, default=0)
+
+
 class LabTester(Base):
     """A SIP URI whose owner confirmed being called by the robot; lab homes only (D3)."""
 

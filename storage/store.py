@@ -18,6 +18,7 @@ from compliance.clock import Clock
 from compliance.errors import BadInput
 from compliance.facts import HomeKind
 from storage import ledger
+from storage.agents import Agents
 from storage.attempts import Attempts, Caps
 from storage.calls import AccessReason, Calls
 from storage.campaigns import Campaigns, CampaignState
@@ -107,6 +108,7 @@ class Store:
         self.lines = Lines(context)
         self.campaigns = Campaigns(context)
         self.refusals = Refusals(context)
+        self.agents = Agents(context)
 
         leases, attempts = Leases(context), Attempts(context)
         calls, listing = Calls(context), Listing(context)
@@ -134,6 +136,7 @@ class Store:
         self.decision = listing.decision
         self.gate_refusals = listing.gate_refusals
         self.invites = calls.invites
+        self.agent_legs = self.agents.agent_legs
         self.transcript = calls.transcript
         self.key_presses = calls.key_presses
         self.recording = calls.recording

@@ -26,14 +26,13 @@ from compliance.facts import (
     KeyPress,
     LineFacts,
     Outcome,
-    Permit,
-    Refusal,
     Role,
     SourceKind,
     Speaker,
     TranscriptLine,
 )
 from compliance.gate import authorize
+from compliance.permits import Permit, Refusal
 from dialer.policies import load_rulebook
 from storage.contact_rows import COLUMNS
 from storage.database import make_engine, upgrade

@@ -15,7 +15,7 @@ from compliance.rules.base import Breach, forbids
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 # user part, host (IPv6 in brackets), port: enough for a lab phone; parameters could name
 # another next hop (maddr, RFC 3261 19.1.1), so a URI with any is refused.
-_SIP_URI = re.compile(
+SIP_URI = re.compile(
     r"sips?:(?:[A-Za-z0-9_.+-]{1,64}@)?(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:;?@/\s]+))(?::(\d{1,5}))?"
 )
 _ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:;?@/\s]+))(?::(\d{1,5}))?")
@@ -46,7 +46,7 @@ def _is_local(match: re.Match[str] | None) -> bool:
 def is_local_uri(uri: str) -> bool:
     """Whether ``uri`` is a plain SIP URI whose host is a loopback or private address (RFC 1918,
     RFC 4193), written as an address."""
-    return _is_local(_SIP_URI.fullmatch(uri))
+    return _is_local(SIP_URI.fullmatch(uri))
 
 
 def is_local_address(address: str) -> bool:

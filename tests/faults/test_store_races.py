@@ -19,8 +19,9 @@ import pytest
 from sqlalchemy import text
 
 from compliance.errors import AuthorisationDenied, LeaseLost, PermitError
-from compliance.facts import Blame, Outcome, Permit
+from compliance.facts import Blame, Outcome
 from compliance.gate import authorize
+from compliance.permits import Permit
 from storage.store import CampaignState
 from tests.storage_home import LINE, RULEBOOK, TestHome, open_home
 

@@ -14,8 +14,9 @@ from datetime import datetime
 from pathlib import Path
 
 from compliance.clock import SystemClock
-from compliance.facts import Number, Permit, Refusal
+from compliance.facts import Number
 from compliance.gate import authorize
+from compliance.permits import Permit, Refusal
 from dialer.lines import Line
 from tests.unit.compliance.builders import demo_request, line, shipped_rulebook
 

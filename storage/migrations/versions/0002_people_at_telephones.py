@@ -33,6 +33,23 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_agents")),
     )
     op.create_table(
+        "agent_legs",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("attempt", sa.String(length=32), nullable=False),
+        sa.Column("agent", sa.String(length=64), nullable=False),
+        _time("at"),
+        _time("ended_at", nullable=True),
+        sa.Column("connected", sa.Boolean(), nullable=False),
+        sa.Column("sip_call_id", sa.String(length=255), nullable=False),
+        sa.Column("sip_status", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["attempt"], ["attempts.id"], name=op.f("fk_agent_legs_attempt_attempts")
+        ),
+        sa.ForeignKeyConstraint(["agent"], ["agents.id"], name=op.f("fk_agent_legs_agent_agents")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_agent_legs")),
+    )
+    op.create_index(op.f("ix_agent_legs_attempt"), "agent_legs", ["attempt"], unique=False)
+    op.create_table(
         "lab_testers",
         sa.Column("uri", sa.String(length=255), nullable=False),
         sa.Column("confirmed_by", sa.String(length=32), nullable=False),

@@ -16,8 +16,9 @@ import pytest
 from compliance import facts
 from compliance.clock import VirtualClock
 from compliance.errors import BadInput, PermitError
-from compliance.facts import DialRequest, Number, Permit, Refusal
+from compliance.facts import DialRequest, Number
 from compliance.gate import authorize, canonical, earliest, recheck, restore
+from compliance.permits import Permit, Refusal
 from compliance.rules import LINE_RULES, RULES, Breach
 from compliance.rules.base import LineRule, Rule
 from tests.unit.compliance.builders import (
@@ -237,8 +238,8 @@ def test_a_request_that_cannot_be_read_is_refused(request_: Any) -> None:
 
 @pytest.mark.parametrize("field", [f for f in DialRequest.__dataclass_fields__ if f != "lab_allow"])
 def test_a_missing_part_of_the_request_refuses(field: str) -> None:
-    if field == "withdrawn_at":  # None is how "never withdrawn" is said
-        spoilt: Any = allowed_request(withdrawn_at="never")
+    if field in ("withdrawn_at", "stopped_at"):  # None is how "never" is said
+        spoilt: Any = allowed_request(**{field: "never"})
     else:
         spoilt = allowed_request(**{field: None})
     assert isinstance(authorize(spoilt, CN, VirtualClock(NOW)), Refusal)
