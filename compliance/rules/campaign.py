@@ -8,7 +8,7 @@ from datetime import UTC, datetime, time
 from compliance.facts import DialRequest
 from compliance.governance import SIGN_OFF_FAULTS, disclosure_in_time, sign_off_fault
 from compliance.rulebook import Rulebook
-from compliance.rules.base import Breach, forbids
+from compliance.rules.base import Breach, forbids, seconds
 
 
 @forbids("T2", source="seed T2", why=("missing",))
@@ -62,6 +62,14 @@ def campaign_not_running(request: DialRequest, rulebook: Rulebook, now: datetime
     return Breach("state", (("state", request.campaign.state),))
 
 
+@forbids("G1", source="PIPL art. 51; seed G1", why=("in_force",))
+def emergency_stop(request: DialRequest, rulebook: Rulebook, now: datetime) -> Breach | None:
+    """Any call while the whole platform is stopped; a stop dated in the future holds too."""
+    if request.stopped_at is None:
+        return None
+    return Breach("in_force", (("since", seconds(request.stopped_at)),))
+
+
 @forbids("T2", source="seed T2", why=("unknown",))
 def operator_unknown(request: DialRequest, rulebook: Rulebook, now: datetime) -> Breach | None:
     """A campaign nobody is known to have launched."""
@@ -99,6 +107,7 @@ CAMPAIGN_RULES = (
     late_disclosure,
     no_compliance_officer,
     campaign_not_running,
+    emergency_stop,
     operator_unknown,
     profile_for_another_home,
     profile_not_in_force,

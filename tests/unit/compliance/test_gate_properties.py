@@ -111,6 +111,7 @@ fixed_restrictions = st.sampled_from(
         lambda r: r.evolve(lines=r.lines[1:]),
         lambda r: r.evolve(lines=()),
         lambda r: r.evolve(withdrawn_at=NOW),
+        lambda r: r.evolve(stopped_at=NOW),
         _each_consent(preticked=True),
         _each_consent(explicit=False),
         _each_consent(names_ai_calling=False),
@@ -156,6 +157,16 @@ def test_adding_restrictions_never_turns_a_refusal_into_a_permit(
     assert before.permitted or not after.permitted
     # A permit that survives names no line it did not name before.
     assert set(after.lines) <= set(before.lines)
+
+
+@settings(max_examples=200, deadline=None)
+@given(requests(), rulebooks, times, times)
+def test_nothing_is_permitted_while_the_platform_is_stopped(
+    request: DialRequest, rulebook: Rulebook, at: datetime, stopped: datetime
+) -> None:
+    request = request.evolve(stopped_at=stopped)
+    assert not recheck(request, rulebook, at).permitted
+    assert earliest(request, rulebook, at) is None  # time alone does not lift a stop
 
 
 @settings(max_examples=300, deadline=None)

@@ -69,6 +69,8 @@ CASES = [
     Case("no_compliance_officer", "missing", allowed(campaign__compliance_officer="")),
     Case("campaign_not_running", "state", allowed(campaign__state="paused")),
     Case("campaign_not_running", "state", allowed(campaign__state="")),
+    Case("emergency_stop", "in_force", allowed(stopped_at=NOW - DAY)),
+    Case("emergency_stop", "in_force", allowed(stopped_at=NOW + DAY)),
     Case("operator_unknown", "unknown", allowed(campaign__launched_by="")),
     Case(
         "profile_for_another_home",
