@@ -42,6 +42,7 @@ from storage.models import (
 )
 from storage.refusals import refusals_of, withdrawn_at
 from storage.scripts import load_version
+from storage.testers import allow_list
 
 # Covers the longest cap a profile knows: a calendar month in any time zone.
 HISTORY = timedelta(days=32)
@@ -126,6 +127,7 @@ class Leases:
         ).one()
         number = Number(context.unseal(row.number_sealed, "contacts", "number", row.id))
         refusal_index = context.refusal_index(number)
+        withdrawn = withdrawn_at(session, refusal_index)
         return DialRequest(
             attempt_id=lease.id,
             tenant=context.tenant,
@@ -142,10 +144,11 @@ class Leases:
             consents=self._consents(session, row.number_index),
             attempts=past_attempts(session, row.number_index, now - HISTORY),
             refusals=refusals_of(session, refusal_index),
-            withdrawn_at=withdrawn_at(session, refusal_index),
+            withdrawn_at=withdrawn,
             script=load_version(session, campaign.script).facts,
             campaign=campaign_facts(campaign),
             lines=lines_of(session, campaign.id),
+            lab_allow=allow_list(context, session, number, withdrawn),
         )
 
     def _consents(self, session: Session, number_index: bytes) -> tuple[Consent, ...]:

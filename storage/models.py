@@ -374,7 +374,10 @@ class LabTester(Base):
 
     __tablename__ = "lab_testers"
 
-    uri: Mapped[str] = mapped_column(String(255), primary_key=True)
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    number_index: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
+    uri_sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    uri_key: Mapped[str] = mapped_column(String(64))  # of the ledger's commitment to the URI
     confirmed_by: Mapped[str] = mapped_column(Id)
     confirmed_at: Mapped[datetime] = mapped_column(UtcDateTime)
 

@@ -32,6 +32,7 @@ from storage.models import Home
 from storage.people import People
 from storage.refusals import Refusals
 from storage.scripts import Scripts, ScriptVersion
+from storage.testers import Testers
 
 __all__ = [
     "AccessReason",
@@ -109,6 +110,7 @@ class Store:
         self.campaigns = Campaigns(context)
         self.refusals = Refusals(context)
         self.agents = Agents(context)
+        self.testers = Testers(context)
 
         leases, attempts = Leases(context), Attempts(context)
         calls, listing = Calls(context), Listing(context)

@@ -241,7 +241,7 @@ def write_csv(
         writer.writerows(rows)
 
 
-def build(path: Path) -> None:
+def build(path: Path, kind: HomeKind = HomeKind.PRODUCTION) -> None:
     """The template every test's home is copied from."""
     path.mkdir(parents=True, exist_ok=True)
     keyring = FileKeyring.create(path / "keys.json")
@@ -253,7 +253,7 @@ def build(path: Path) -> None:
         keyring,
         tenant=TENANT,
         company=COMPANY,
-        kind=HomeKind.PRODUCTION,
+        kind=kind,
         clock=clock,
     )
     store = Store(engine, keyring, node="node1", clock=clock)

@@ -51,10 +51,14 @@ def upgrade() -> None:
     op.create_index(op.f("ix_agent_legs_attempt"), "agent_legs", ["attempt"], unique=False)
     op.create_table(
         "lab_testers",
-        sa.Column("uri", sa.String(length=255), nullable=False),
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("number_index", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("uri_sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("uri_key", sa.String(length=64), nullable=False),
         sa.Column("confirmed_by", sa.String(length=32), nullable=False),
         _time("confirmed_at"),
-        sa.PrimaryKeyConstraint("uri", name=op.f("pk_lab_testers")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_lab_testers")),
+        sa.UniqueConstraint("number_index", name=op.f("uq_lab_testers_number_index")),
     )
     op.create_table(
         "emergency_stops",
