@@ -19,6 +19,11 @@ _TRIGGERS: Final = (
     "at_ms", "after_bot_words_ms", "when_bot_quiet_ms", "after_previous_ms",
 )  # fmt: skip
 _ACTIONS: Final = ("say", "tone_hz", "dtmf", "hangup", "hold_ms")
+MEANINGS: Final = ("agrees", "asks", "wants_person", "machine")
+"""What a callee's words mean to who judges the call; other words decide nothing."""
+ANNOUNCEMENTS: Final = (
+    "switched_off", "vacant", "suspended", "engaged", "unreachable", "out_of_area",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -40,16 +45,20 @@ class Step:
     hangup: bool = False
     hold_ms: float = 0
     refuses: bool = False
+    means: str = ""
+    """One of MEANINGS, or nothing."""
     repeat: bool = False
 
 
 @dataclass(frozen=True)
 class Early:
-    """One piece of early media; exactly one field is set."""
+    """One piece of early media: a ringback, a pause or words."""
 
     ringback_ms: float = 0
     pause_ms: float = 0
     say: Utterance | None = None
+    means: str = ""
+    """Of the words: one of ANNOUNCEMENTS, or nothing."""
 
 
 @dataclass(frozen=True)
@@ -165,10 +174,13 @@ def _ring(value: Any) -> tuple[float, float] | None:
 
 def _early(data: dict[str, Any], voice: str, rate: int) -> Early:
     data = dict(data)
+    means = str(data.pop("means", "")) if "say" in data else ""
+    if means:
+        _one_of("means", means, ANNOUNCEMENTS)
     if len(data) != 1:
         raise ValueError("early media pieces have one of ringback_ms, pause_ms, say")
     if "say" in data:
-        return Early(say=Utterance(str(data["say"]), voice, rate))
+        return Early(say=Utterance(str(data["say"]), voice, rate), means=means)
     if "ringback_ms" in data:
         return Early(ringback_ms=float(data["ringback_ms"]))
     return Early(pause_ms=float(data["pause_ms"]))
@@ -191,6 +203,7 @@ def _step(data: dict[str, Any], voice: str, rate: int) -> Step:
     _no_more(data)
     step = Step(**values)
     _one_of("method", step.method, ("rfc4733", "info", "inband"))
+    _one_of("means", step.means, ("", *MEANINGS))
     if step.dtmf and (len(step.dtmf) != 1 or step.dtmf not in DIGITS):
         raise ValueError("dtmf must be one key in quotes: 0-9 * # A-D")
     return step

@@ -259,7 +259,7 @@ class Call:
         self._reply(self._transaction, 183, [("Content-Type", "application/sdp")], body)
         for piece in pieces:
             if piece.say:
-                clip = Clip(self._host.samples(piece.say), text=piece.say.text)
+                clip = Clip(self._host.samples(piece.say), text=piece.say.text, means=piece.means)
             elif piece.ringback_ms:
                 clip = Clip(sounds.ringback(piece.ringback_ms))
             else:

@@ -85,6 +85,7 @@ class Conversation:
             words = step.say[self._said_count % len(step.say)]
             self._said_count += 1
             clip = Clip(self._samples(words), text=words.text, refuses=step.refuses)
+            clip.means = step.means
             self._media.play(clip)
         elif step.tone_hz:
             self._media.play(Clip(sounds.tone((step.tone_hz,), step.tone_ms)))
@@ -111,11 +112,13 @@ class Conversation:
     def clip_ended(self, clip: Clip) -> None:
         if not self._record.answered:
             self._record.early += [clip.text] if clip.text else []
+            self._record.announced = clip.means or self._record.announced
             return
         start, end = self._record.ms(clip.start_ns), self._record.ms(clip.end_ns)
         times = {"start_ms": start, "end_ms": end, **({"cut": True} if clip.cut else {})}
         if clip.text:
-            self._record.said.append({"text": clip.text, **times})
+            means = {"means": clip.means} if clip.means else {}
+            self._record.said.append({"text": clip.text, **times, **means})
         if clip.digit:
             self._record.dtmf.append({"digit": clip.digit, **times, "method": clip.method})
         if clip.refuses:

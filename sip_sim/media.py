@@ -37,6 +37,7 @@ class Clip:
     method: str = ""
     duration_ms: float = 0.0
     refuses: bool = False
+    means: str = ""
     start_ns: int = 0
     end_ns: int = 0
     cut: bool = False

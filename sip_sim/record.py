@@ -66,6 +66,8 @@ class CallRecord:
     said: list[dict[str, Any]] = field(default_factory=list)
     early: list[str] = field(default_factory=list)
     """Words sent before the answer."""
+    announced: str = ""
+    """What those words mean: `switched_off`, `vacant` …"""
     dtmf: list[dict[str, Any]] = field(default_factory=list)
     dtmf_received: list[dict[str, Any]] = field(default_factory=list)
     heard: dict[str, Any] = field(default_factory=dict)

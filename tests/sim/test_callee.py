@@ -104,6 +104,8 @@ def test_the_shipped_file_has_what_its_users_dial() -> None:
         ('"101": {title: x, steps: [{at_ms: 1, dtmf: "12"}]}', "dtmf"),
         ('"101": {title: x, steps: [{at_ms: 1, say: a, loudly: 1}]}', "unknown key loudly"),
         ('"101": {title: x, early: [{hum_ms: 1}]}', "pause_ms"),
+        ('"101": {title: x, early: [{say: a, means: gone}]}', "means must be one of"),
+        ('"101": {title: x, steps: [{at_ms: 1, say: a, means: b}]}', "means must be one of"),
     ],
 )
 def test_mistakes_in_a_behaviour_file_are_named(tmp_path: Path, text: str, says: str) -> None:

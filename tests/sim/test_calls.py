@@ -36,7 +36,7 @@ async def says_yes_at_the_question(sim: Simulator) -> None:
         await caller.hang_up()
         record = await record_of(sim, caller)
         (said,) = record["said"]
-        assert said["text"] == "好的，可以"
+        assert (said["text"], said["means"]) == ("好的，可以", "agrees")
         # the words follow the end of the bot's 2.2 s by 600 ms, in 20 ms steps
         answered = record["answered"]["mono_ns"] / 1e9
         end_of_bot = (began - answered) * 1000 + 2400
@@ -284,6 +284,7 @@ async def early_announcement(sim: Simulator) -> None:
         await caller.wait(404, timeout=9)
         record = await record_of(sim, caller)
         assert record["early"] == ["您拨打的号码是空号，请核对后再拨"]
+        assert record["announced"] == "vacant"
         assert record["said"] == []
         early = samples(sim, record, "early")
         announcement = words(sim, "您拨打的号码是空号，请核对后再拨")
