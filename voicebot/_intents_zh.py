@@ -150,11 +150,13 @@ _YES = re.compile(
     r"可以|好的|好啊|好呀|好吧|好嘞|^好+$|^好[，]?(?:谢谢|你说|您说|的)|行啊|行吧|行的"
     r"|^行+$|没问题|没有问题|没事|没关系|不要紧|方便|有兴趣|感兴趣|有时间|有空|需要"
     r"|^是+的?$|是的|对的|^对+(?:啊|呀|的)?$|没错|同意|愿意|想(?:要|了解|听|知道|办|试"
-    r"|参加)|要的|^要$|我要|说吧|你说|您说|讲吧|你讲|请讲|请说|继续|当然|成$|中$|ok|没毛病"
+    r"|参加)|要的|^要$|我要|说吧|(?<![跟和对听])[你您]说|讲吧|你讲|请讲|请说|继续|当然|成$|中$|ok|没毛病"
     r"|不错|了解一下|听听|试试|介绍"
     r"|嗯(?:好|可以|行|对|是|说|你)|^(?:嗯|恩){1,3}$|明白|知道了|收到|谢谢|太好了|来吧"
     r"|开始吧|办(?:一)?(?:个|下|吧)|参加|报名|开通|成吧|那行|那好|好了|着急|客气|担心"
 )
+_LONG = 12  # characters: a longer yes says so first or last; elsewhere the words are talk
+_LEAD = re.compile(r"^(?:喂|你好|您好|嗯|恩|哦|啊|呃|哎|那个|那)+")
 _NOT_YES = re.compile(
     r"不知道|不清楚|不确定|不一定|不明白|不懂|不了解|不好说|没想好|没想|不是|没有|不太"
     r"|看情况|再想想|考虑考虑|想想|不"
@@ -229,9 +231,17 @@ def _rest(text: str, plain: str) -> Found | None:
         return "question", False, 1.0
     if _NOT_YES.search(plain):
         return None
-    if _YES.search(text):
+    if _agrees(text):
         return "yes", False, 0.6 if len(text) == 1 else 1.0
     return None
+
+
+def _agrees(text: str) -> bool:
+    """Somebody who tells a story has not agreed, whatever words are in it."""
+    if len(text) <= _LONG:
+        return _YES.search(text) is not None
+    bare = _LEAD.sub("", text)
+    return bool(_YES.match(bare)) or any(m.end() >= len(bare) - 1 for m in _YES.finditer(bare))
 
 
 def _refuses(plain: str) -> bool:
