@@ -242,7 +242,7 @@ async def _converse(
     line: Line,
 ) -> Conversation:
     """The conversation of an answered call, its recording open and its refusal durable."""
-    dialog = dialog_of(leg.answer_message, line.address)
+    dialog = dialog_of(leg.answer_message, line.peer(claim.request.contact.number))
     ctx.report("answered", {"attempt": attempt.id, "dialog": dialog and dialog.to_json()})
     answered_at = _wall_of(ctx.clock, leg.answered_at_monotonic)
     opening = asyncio.gather(

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from compliance.errors import TelephonyError
 from compliance.facts import LineFacts, Number
+
+_PORT = re.compile(r":\d+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,14 @@ class Line:
         if value.startswith("sip:"):
             return value
         return f"sip:{value}@{self.address}"
+
+    def peer(self, number: Number) -> str:
+        """host:port that the INVITE for ``number`` goes to; of a lab's own URI, never logged."""
+        value = number.e164
+        if not value.startswith("sip:"):
+            return self.address
+        host = value.removeprefix("sip:").rpartition("@")[2]
+        return host if _PORT.search(host) else f"{host}:5060"  # RFC 3261 §19.1.2
 
     @staticmethod
     def of(facts: LineFacts, max_calls: int = 0) -> Line:
