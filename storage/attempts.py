@@ -24,9 +24,11 @@ from compliance.permits import Permit
 from storage import decisions, ledger
 from storage.campaigns import CampaignState, TargetState, finish_if_exhausted
 from storage.context import SYSTEM, Context
-from storage.leases import drop_lease, own_lease, past_attempts, set_target
+from storage.leases import drop_lease, own_lease, set_target
 from storage.models import AttemptRow, CampaignRow, GateRefusal, Lease
 from storage.refusals import refusals_of, withdrawn_at
+from storage.requests import past_attempts
+from storage.stops import stopped_at
 
 _HOUR = timedelta(hours=1)
 
@@ -63,7 +65,8 @@ class Attempts:
         ``caps`` default to one an hour and three a day, in a lab home to 60 an hour.
 
         In one transaction: the lease and its fencing token are still ours, the campaign
-        still runs, caps and refusal list still allow it, attempt row and ledger entry.
+        still runs, the platform is not stopped, caps and refusal list still allow it,
+        attempt row and ledger entry.
 
         Raises:
             LeaseLost: expired, settled, or authorised before; nothing was written.
@@ -111,6 +114,8 @@ class Attempts:
         state = session.scalar(select(CampaignRow.state).where(CampaignRow.id == lease.campaign))
         if state != CampaignState.RUNNING:
             return _Denial("campaign_not_running", now)
+        if stopped_at(session) is not None:
+            return _Denial("emergency_stop", now)  # due again: claims wait until it is lifted
         index = self._context.refusal_index(request.contact.number)
         for refusal in refusals_of(session, index):
             elsewhere = refusal.scope is RefusalScope.CAMPAIGN and refusal.campaign not in (

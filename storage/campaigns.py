@@ -171,8 +171,7 @@ class Campaigns:
                 raise BadInput("no line of this campaign is in use", field="lines")
             row.state = state
             row.launched_by = actor.id
-            approver = version.approved_by
-            row.compliance_officer = approver if approver in officers else officers[0]
+            row.compliance_officer = _answers_for(version, officers)
             context.log(
                 session,
                 "campaign.start",
@@ -276,6 +275,18 @@ def campaign_facts(row: CampaignRow) -> CampaignFacts:
     )
 
 
+def as_started(session: Session, row: CampaignRow, actor: Actor) -> CampaignFacts:
+    """A campaign that waits for its start, as the gate would see it had ``actor`` just started
+    it; one of another state as it is."""
+    facts = campaign_facts(row)
+    if (CampaignState(row.state), "start") not in _TRANSITIONS:
+        return facts
+    officer = _answers_for(load_version(session, row.script), active_officers(session))
+    return facts.evolve(
+        state=str(CampaignState.RUNNING), launched_by=actor.id, compliance_officer=officer
+    )
+
+
 def finish_if_exhausted(context: Context, session: Session, campaign: str, at: datetime) -> None:
     """Close a campaign once no contact is due, deferred or on the line."""
     left = select(Target.contact).where(
@@ -288,6 +299,13 @@ def finish_if_exhausted(context: Context, session: Session, campaign: str, at: d
     if (CampaignState(row.state), "finish") in _TRANSITIONS:
         row.state = transition(CampaignState(row.state), "finish")
         context.log(session, "campaign.finish", SYSTEM, at, campaign=campaign)
+
+
+def _answers_for(version: ScriptVersion, officers: Sequence[str]) -> str:
+    """The approver of the script if still in office, else the longest in office; empty: nobody."""
+    if version.approved_by in officers:
+        return version.approved_by
+    return officers[0] if officers else ""
 
 
 def _check_signed(version: ScriptVersion) -> None:

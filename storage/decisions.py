@@ -9,7 +9,8 @@ from typing import Any
 
 from compliance.facts import Decision, Finding
 
-_LINES_RETRY = timedelta(minutes=5)
+_RETRY = timedelta(minutes=5)
+_NOT_THEIRS = frozenset({"no_usable_line", "emergency_stop"})
 
 
 def to_json(decision: Decision) -> dict[str, Any]:
@@ -64,10 +65,11 @@ def retry_at(decision: Decision, now: datetime) -> datetime | None:
     """When a refused contact is due again in its campaign; None: not again.
 
     Only time mends hours, days and caps: each such finding says when. A line that
-    is down is not the contact's fault: it is tried again in five minutes.
+    is down, or a platform that is stopped, is not the contact's fault: it is tried
+    again in five minutes.
     """
-    refusing = [f for f in decision.refusing if not f.line and f.rule != "no_usable_line"]
+    refusing = [f for f in decision.refusing if not f.line and f.rule not in _NOT_THEIRS]
     times = [f.earliest for f in refusing if f.earliest is not None]
     if len(times) != len(refusing):
         return None
-    return max([now + _LINES_RETRY, *times]) if not refusing else max(times)
+    return max([now + _RETRY, *times]) if not refusing else max(times)

@@ -15,37 +15,15 @@ from sqlalchemy import Select, and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from compliance.errors import BadInput, LeaseLost
-from compliance.facts import (
-    Blame,
-    Claim,
-    Consent,
-    Contact,
-    DialRequest,
-    Number,
-    Outcome,
-    PastAttempt,
-    SourceKind,
-)
+from compliance.facts import Blame, Claim, Outcome
 from storage.agents import free_agents_of
-from storage.campaigns import CampaignState, TargetState, campaign_facts, finish_if_exhausted
+from storage.campaigns import CampaignState, TargetState, finish_if_exhausted
 from storage.context import SYSTEM, Context, new_id
 from storage.dialects import insert_or_ignore
-from storage.lines import lines_of
-from storage.models import (
-    AttemptRow,
-    Batch,
-    CampaignRow,
-    ConsentRow,
-    ContactRow,
-    Lease,
-    Target,
-)
-from storage.refusals import refusals_of, withdrawn_at
-from storage.scripts import load_version
-from storage.testers import allow_list
+from storage.models import AttemptRow, CampaignRow, Lease, Target
+from storage.requests import request_of
+from storage.stops import stopped_at
 
-# Covers the longest cap a profile knows: a calendar month in any time zone.
-HISTORY = timedelta(days=32)
 _RACES = 16  # numbers lost to faster workers before this one looks again later
 
 
@@ -60,8 +38,7 @@ class Leases:
     ) -> Claim | None:
         """Lease the next due contact with every fact the gate needs; None: nothing is due.
 
-        The number's earlier attempts, refusals and consents come from all campaigns
-        and all spellings.
+        Nothing is due either while the campaign does not run or the platform is stopped.
 
         Raises:
             BadInput: no such campaign.
@@ -71,7 +48,7 @@ class Leases:
             campaign = session.get(CampaignRow, campaign_id)
             if campaign is None:
                 raise BadInput("there is no such campaign", field="campaign")
-            if campaign.state != CampaignState.RUNNING:
+            if campaign.state != CampaignState.RUNNING or stopped_at(session) is not None:
                 return None
             until = now + timedelta(seconds=lease_s)
             lease = self._take(session, campaign_id, worker, now, until, lease_s)
@@ -79,7 +56,7 @@ class Leases:
                 # The last two calls of a campaign may end at once, each seeing the other open.
                 finish_if_exhausted(context, session, campaign_id, now)
                 return None
-            request = self._request(session, campaign, lease, now)
+            request = request_of(context, session, campaign, lease.contact, lease.id, now)
         return Claim(lease.id, lease.fencing, request, until)
 
     def _take(
@@ -115,63 +92,6 @@ class Leases:
                 target.state = TargetState.LEASED
                 return lease
         return None
-
-    def _request(
-        self, session: Session, campaign: CampaignRow, lease: Lease, now: datetime
-    ) -> DialRequest:
-        context = self._context
-        row, batch = session.execute(
-            select(ContactRow, Batch)
-            .join(Batch, Batch.id == ContactRow.batch)
-            .where(ContactRow.id == lease.contact)
-        ).one()
-        number = Number(context.unseal(row.number_sealed, "contacts", "number", row.id))
-        refusal_index = context.refusal_index(number)
-        withdrawn = withdrawn_at(session, refusal_index)
-        return DialRequest(
-            attempt_id=lease.id,
-            tenant=context.tenant,
-            home=context.home,
-            contact=Contact(
-                id=row.id,
-                number=number,
-                name=context.unseal(row.name_sealed, "contacts", "name", row.id),
-                timezone=row.timezone,
-                source=SourceKind(batch.source),
-                batch=batch.name,
-                language=row.language,
-            ),
-            consents=self._consents(session, row.number_index),
-            attempts=past_attempts(session, row.number_index, now - HISTORY),
-            refusals=refusals_of(session, refusal_index),
-            withdrawn_at=withdrawn,
-            script=load_version(session, campaign.script).facts,
-            campaign=campaign_facts(campaign),
-            lines=lines_of(session, campaign.id),
-            lab_allow=allow_list(context, session, number, withdrawn),
-        )
-
-    def _consents(self, session: Session, number_index: bytes) -> tuple[Consent, ...]:
-        rows = session.scalars(
-            select(ConsentRow)
-            .where(ConsentRow.number_index == number_index)
-            .order_by(ConsentRow.given_at.desc(), ConsentRow.id)
-        )
-        return tuple(
-            Consent(
-                id=row.id,
-                company=row.company,
-                purpose=row.purpose,
-                channel=row.channel,
-                given_at=row.given_at,
-                explicit=row.explicit,
-                preticked=row.preticked,
-                names_ai_calling=row.names_ai_calling,
-                evidence=self._context.unseal(row.evidence_sealed, "consents", "evidence", row.id),
-                expires_at=row.expires_at,
-            )
-            for row in rows
-        )
 
     # ------------------------------------------------------------ giving back
 
@@ -263,21 +183,6 @@ def _next_due(campaign: str, now: datetime) -> Select[Target]:
         .order_by(Target.not_before, Target.position)
         .limit(1)
         .with_for_update(skip_locked=True, of=Target)
-    )
-
-
-def past_attempts(
-    session: Session, number_index: bytes, since: datetime
-) -> tuple[PastAttempt, ...]:
-    """INVITEs to a number after ``since``, over all campaigns, newest first."""
-    rows = session.execute(
-        select(AttemptRow.id, AttemptRow.at, AttemptRow.campaign, AttemptRow.outcome)
-        .where(AttemptRow.number_index == number_index, AttemptRow.at > since)
-        .order_by(AttemptRow.at.desc())
-    )
-    return tuple(
-        PastAttempt(row.id, row.at, row.campaign, Outcome(row.outcome) if row.outcome else None)
-        for row in rows
     )
 
 

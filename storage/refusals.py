@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import insert, select, update
@@ -114,22 +116,38 @@ def withdraw(session: Session, refusal_index: bytes, at: datetime) -> None:
     )
 
 
-def refusals_of(session: Session, refusal_index: bytes) -> tuple[RefusalRecord, ...]:
-    """Every refusal of a number, newest first; the gate decides which still hold."""
-    rows = session.scalars(
+def refusals_by(
+    session: Session, indexes: Collection[bytes]
+) -> Mapping[bytes, Sequence[RefusalRecord]]:
+    """Every refusal of each number, newest first; the gate decides which still hold."""
+    found: dict[bytes, list[RefusalRecord]] = defaultdict(list)
+    for row in session.scalars(
         select(RefusalRow)
-        .where(RefusalRow.refusal_index == refusal_index)
+        .where(RefusalRow.refusal_index.in_(indexes))
         .order_by(RefusalRow.at.desc())
+    ):
+        found[row.refusal_index].append(
+            RefusalRecord(row.at, row.until, RefusalScope(row.scope), row.how, row.campaign)
+        )
+    return found
+
+
+def refusals_of(session: Session, refusal_index: bytes) -> tuple[RefusalRecord, ...]:
+    """Every refusal of one number, newest first."""
+    return tuple(refusals_by(session, (refusal_index,)).get(refusal_index, ()))
+
+
+def withdrawals_by(session: Session, indexes: Collection[bytes]) -> Mapping[bytes, datetime]:
+    """When consent for each number was last withdrawn, if ever."""
+    rows = session.execute(
+        select(Withdrawal.refusal_index, Withdrawal.at).where(Withdrawal.refusal_index.in_(indexes))
     )
-    return tuple(
-        RefusalRecord(row.at, row.until, RefusalScope(row.scope), row.how, row.campaign)
-        for row in rows
-    )
+    return {row.refusal_index: row.at for row in rows}
 
 
 def withdrawn_at(session: Session, refusal_index: bytes) -> datetime | None:
-    """When consent for a number was last withdrawn."""
-    return session.scalar(select(Withdrawal.at).where(Withdrawal.refusal_index == refusal_index))
+    """When consent for one number was last withdrawn."""
+    return withdrawals_by(session, (refusal_index,)).get(refusal_index)
 
 
 def number_of(context: Context, session: Session, contact: str) -> Number:

@@ -30,8 +30,11 @@ from storage.lines import Lines
 from storage.listing import CallRow, GateRefusalRow, Listing
 from storage.models import Home
 from storage.people import People
+from storage.previews import Previews
 from storage.refusals import Refusals
 from storage.scripts import Scripts, ScriptVersion
+from storage.stops import Stops
+from storage.subjects import Subjects
 from storage.testers import Testers
 
 __all__ = [
@@ -111,12 +114,16 @@ class Store:
         self.refusals = Refusals(context)
         self.agents = Agents(context)
         self.testers = Testers(context)
+        self.stops = Stops(context)
+        self.previews = Previews(context)
 
         leases, attempts = Leases(context), Attempts(context)
         calls, listing = Calls(context), Listing(context)
+        self.subjects = Subjects(context, leases.settle_expired)
 
         # The path of a call, in its order.
         self.campaign_state = self.campaigns.campaign_state
+        self.steering = self.stops.steering
         self.campaign_script = self.campaigns.campaign_script
         self.line_transport = self.lines.line_transport
         self.claim = leases.claim

@@ -1,0 +1,417 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is held of one person, found by number, and its erasure (PIPL art. 45, 47; D13, D14).
+
+Erasing takes the person out: contact, consent, places in campaigns, and everything that
+could lead from an attempt back to the number without this home's keys. It leaves what the
+law asks to be kept: refusals and the withdrawal as keyed hashes, attempts without the
+person, and sealed recordings with their transcripts until their minimum term has ended.
+"""
+
+from __future__ import annotations
+
+import enum
+import hmac
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import CursorResult, delete, insert, select
+from sqlalchemy.orm import Session
+
+from compliance.errors import BadInput, StorageError
+from compliance.facts import Actor, Consent, Evolve, Number, Outcome, RefusalRecord, Role
+from storage.campaigns import finish_if_exhausted
+from storage.context import Context, new_id
+from storage.dialects import insert_or_ignore
+from storage.models import (
+    AttemptRow,
+    Batch,
+    CampaignRow,
+    ConsentRow,
+    ContactRow,
+    Destruction,
+    GateRefusal,
+    LabTester,
+    Lease,
+    RecordingTrack,
+    Target,
+)
+from storage.refusals import refusals_of, withdraw, withdrawn_at
+from storage.requests import consent_of
+
+ERASED = "delete rows, shred keys"  # the method, as the destruction record names it
+_REQUEST = "request"
+
+
+class SubjectReason(enum.StrEnum):
+    """Why somebody looks at all that is held of a person."""
+
+    REQUEST = "request"  # the person asked (PIPL art. 45)
+    DISPUTE = "dispute"
+    AUDIT = "audit"
+
+
+@dataclass(frozen=True, slots=True)
+class HeldContact(Evolve):
+    """A row of an imported file, opened. Personal data: for the person and nobody else."""
+
+    id: str
+    batch: str
+    source: str
+    imported_at: datetime
+    name: str
+    interest: str
+    notes: str
+    timezone: str
+    language: str
+    campaigns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldCall(Evolve):
+    """One attempt; ``over_at`` is when its terms begin to run."""
+
+    id: str
+    campaign: str
+    at: datetime
+    outcome: Outcome | None  # None: still open
+    answered_at: datetime | None
+    over_at: datetime | None
+    recording: bool  # sealed sound is held
+    transcript: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HeldDestruction(Evolve):
+    """What was destroyed of this person: when, by whom, how, how many rows by table (D14)."""
+
+    id: str
+    at: datetime
+    by: str  # actor id
+    method: str
+    reason: str
+    what: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Held(Evolve):
+    """Everything held of one number, over all its spellings and batches."""
+
+    contacts: tuple[HeldContact, ...]
+    consents: tuple[Consent, ...]
+    refusals: tuple[RefusalRecord, ...]
+    withdrawn_at: datetime | None
+    calls: tuple[HeldCall, ...]
+    refused_by_gate: int
+    tester_since: datetime | None  # lab homes: a confirmed URI
+    destructions: tuple[HeldDestruction, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure(Evolve):
+    """What an erasure did. ``record`` is empty when nothing was left to erase."""
+
+    record: str  # id of the destruction record
+    at: datetime
+    what: Mapping[str, int]
+    kept: tuple[tuple[str, datetime], ...]  # (attempt, until): sealed recordings
+    objects: tuple[str, ...]  # whose keys are gone; the caller deletes the files
+
+
+class Subjects:
+    """Answering a person who asks what is held of them."""
+
+    def __init__(self, context: Context, settle: Callable[[datetime], object]) -> None:
+        self._context = context
+        self._settle = settle
+
+    def show(self, actor: Actor, number: Number, reason: SubjectReason) -> Held:
+        """All that is held of a number; a raw read, in the ledger before it is returned.
+
+        Raises:
+            NotAllowed: neither compliance officer nor auditor.
+            BadInput: a reason that is none of the three.
+        """
+        context = self._context
+        if reason not in list(SubjectReason):
+            raise BadInput("say whether the person asked, or dispute or audit", field="reason")
+        context.require(actor, "pii.read", Role.COMPLIANCE, Role.AUDITOR)
+        index, hidden = context.number_index(number), context.refusal_index(number)
+        with context.write() as session:
+            contacts = self._contacts(session, index)
+            context.log(
+                session,
+                "pii.read",
+                actor.id,
+                context.clock.wall(),
+                what="subject",
+                contacts=[contact.id for contact in contacts],
+                reason=str(reason),
+            )
+            consents = session.scalars(
+                select(ConsentRow)
+                .where(ConsentRow.number_index == index)
+                .order_by(ConsentRow.given_at.desc(), ConsentRow.id)
+            )
+            return Held(
+                contacts=contacts,
+                consents=tuple(consent_of(context, row) for row in consents),
+                refusals=refusals_of(session, hidden),
+                withdrawn_at=withdrawn_at(session, hidden),
+                calls=_calls(session, index),
+                refused_by_gate=_count_refused(session, contacts),
+                tester_since=session.scalar(
+                    select(LabTester.confirmed_at).where(LabTester.number_index == index)
+                ),
+                destructions=self._destructions(session, number),
+            )
+
+    def _contacts(self, session: Session, index: bytes) -> tuple[HeldContact, ...]:
+        rows = session.execute(
+            select(ContactRow, Batch)
+            .join(Batch, Batch.id == ContactRow.batch)
+            .where(ContactRow.number_index == index)
+            .order_by(Batch.imported_at, Batch.name)
+        ).all()
+        found = []
+        for row, batch in rows:
+            campaigns = session.scalars(
+                select(CampaignRow.name)
+                .join(Target, Target.campaign == CampaignRow.id)
+                .where(Target.contact == row.id)
+                .order_by(CampaignRow.created_at, CampaignRow.id)
+            )
+            found.append(
+                HeldContact(
+                    id=row.id,
+                    batch=batch.name,
+                    source=batch.source,
+                    imported_at=batch.imported_at,
+                    name=self._context.unseal(row.name_sealed, "contacts", "name", row.id),
+                    interest=self._context.unseal(
+                        row.interest_sealed, "contacts", "interest", row.id
+                    ),
+                    notes=self._context.unseal(row.notes_sealed, "contacts", "notes", row.id),
+                    timezone=row.timezone,
+                    language=row.language,
+                    campaigns=tuple(campaigns),
+                )
+            )
+        return tuple(found)
+
+    def _destructions(self, session: Session, number: Number) -> tuple[HeldDestruction, ...]:
+        rows = session.scalars(select(Destruction).order_by(Destruction.at, Destruction.id))
+        return tuple(
+            HeldDestruction(row.id, row.at, row.by, row.method, row.reason, row.what)
+            for row in rows
+            if hmac.compare_digest(self._commitment(row.id, number), row.commitment)
+        )
+
+    def _commitment(self, record: str, number: Number) -> str:
+        """Names the person a destruction record is about, to whoever has this home's keys.
+
+        A random key beside the record, as the ledger's other commitments have, would let
+        the number be guessed from the record alone: then nothing would have been erased.
+        """
+        key = self._context.keyring.blind("destruction", record.encode())
+        return hmac.digest(key, number.e164.encode(), "sha256").hex()
+
+    # ------------------------------------------------------------ erasure
+
+    def erase(
+        self, actor: Actor, number: Number, *, keep_until: Callable[[datetime], datetime]
+    ) -> Erasure:
+        """Remove the person, withdraw their consent, and write the destruction record.
+
+        ``keep_until`` says until when the recording of a call that ended at some time must
+        be kept (S6). One transaction; repeating it finds nothing more to erase.
+
+        Raises:
+            NotAllowed: not a compliance officer.
+            StorageError: a call to this number is live; nothing was erased.
+        """
+        context = self._context
+        context.require(actor, "subject.erase", Role.COMPLIANCE)
+        now = context.clock.wall()
+        self._settle(now)  # what a dead process left open would look like a live call
+        index = context.number_index(number)
+        with context.write() as session:
+            held = _hold(session, index, now)
+            contacts = session.scalars(
+                select(ContactRow.id).where(ContactRow.number_index == index)
+            ).all()
+            campaigns = session.scalars(
+                select(Target.campaign).where(Target.contact.in_(contacts)).distinct()
+            ).all()
+            what = {
+                "targets": _run(session, delete(Target).where(Target.contact.in_(contacts))),
+                "consents": _run(
+                    session, delete(ConsentRow).where(ConsentRow.number_index == index)
+                ),
+                "contacts": _run(
+                    session, delete(ContactRow).where(ContactRow.number_index == index)
+                ),
+                "lab_testers": _run(
+                    session, delete(LabTester).where(LabTester.number_index == index)
+                ),
+            }
+            person_gone = any(what.values())
+            kept, objects = self._erase_calls(session, index, keep_until, now, what)
+            what = {table: rows for table, rows in what.items() if rows}
+            record = self._write_down(session, actor, number, now, what, kept, objects)
+            if person_gone:
+                withdraw(session, context.refusal_index(number), now)
+            session.delete(held)
+            for campaign in sorted(campaigns):
+                finish_if_exhausted(context, session, campaign, now)
+        return Erasure(record, now, what, kept, objects)
+
+    def _erase_calls(
+        self,
+        session: Session,
+        index: bytes,
+        keep_until: Callable[[datetime], datetime],
+        now: datetime,
+        what: dict[str, int],
+    ) -> tuple[tuple[tuple[str, datetime], ...], tuple[str, ...]]:
+        """Unlink the attempts; destroy sound and words that no term keeps any more."""
+        kept: list[tuple[str, datetime]] = []
+        objects: list[str] = []
+        unlinked = words = sound = 0
+        for attempt in session.scalars(
+            select(AttemptRow).where(AttemptRow.number_index == index).order_by(AttemptRow.at)
+        ):
+            if attempt.number_key:
+                attempt.number_key = ""  # the ledger's commitment leads nowhere without it
+                unlinked += 1
+            tracks = session.scalars(
+                select(RecordingTrack).where(
+                    RecordingTrack.attempt == attempt.id, ~RecordingTrack.destroyed
+                )
+            ).all()
+            until = keep_until(_over_at(attempt) or now)
+            if tracks and until > now:
+                kept.append((attempt.id, until))
+                continue
+            for track in tracks:
+                objects.append(track.object)
+                track.object, track.wrapped_key, track.plain_sha256 = "", b"", ""
+                track.destroyed, track.sealed_at = True, track.sealed_at or now
+                sound += 1
+            if attempt.transcript_sealed is not None:
+                attempt.transcript_sealed = attempt.keys_sealed = None
+                attempt.transcript_key = ""
+                words += 1
+        what |= {"attempts_unlinked": unlinked, "transcripts": words, "recording_tracks": sound}
+        session.flush()
+        return tuple(kept), tuple(objects)
+
+    def _write_down(
+        self,
+        session: Session,
+        actor: Actor,
+        number: Number,
+        now: datetime,
+        what: Mapping[str, int],
+        kept: Sequence[tuple[str, datetime]],
+        objects: Sequence[str],
+    ) -> str:
+        context = self._context
+        record = new_id() if what else ""
+        commitment = self._commitment(record, number) if record else ""
+        leaf = context.log(
+            session,
+            "subject.erase",
+            actor.id,
+            now,
+            record=record,
+            method=ERASED if record else "",
+            reason=_REQUEST,
+            what=[[table, rows] for table, rows in sorted(what.items())],
+            commitment=commitment,
+            kept=[[attempt, until.isoformat()] for attempt, until in kept],
+            destroyed=list(objects),
+        )
+        if record:
+            session.execute(
+                insert(Destruction).values(
+                    id=record,
+                    at=now,
+                    by=actor.id,
+                    method=ERASED,
+                    reason=_REQUEST,
+                    what=dict(what),
+                    commitment=commitment,
+                    commitment_key="",  # derived from the home's keys: see _commitment
+                    leaf=bytes.fromhex(leaf),
+                )
+            )
+        return record
+
+
+def _hold(session: Session, index: bytes, now: datetime) -> Lease:
+    """Take the number as a claim would, so that nobody begins a call to it meanwhile."""
+    lease = new_id()
+    insert_or_ignore(
+        session,
+        Lease,
+        number_index=index,
+        id=lease,
+        campaign="",
+        contact="",
+        fencing=0,
+        worker="",
+        lease_s=0,
+        leased_until=now,
+        authorised=False,
+    )
+    held = session.scalar(select(Lease).where(Lease.id == lease))
+    if held is None:
+        raise StorageError(
+            "a call to this number is live; nothing was erased",
+            remedy="try again when the call is over",
+        )
+    return held
+
+
+def _run(session: Session, statement: object) -> int:
+    """How many rows a DELETE took."""
+    result = session.execute(statement)  # type: ignore[call-overload]
+    assert isinstance(result, CursorResult)
+    return result.rowcount
+
+
+def _over_at(attempt: AttemptRow) -> datetime | None:
+    return attempt.ended_at or attempt.settled_at or attempt.finished_at
+
+
+def _calls(session: Session, index: bytes) -> tuple[HeldCall, ...]:
+    sound = (
+        select(RecordingTrack.recording)
+        .where(RecordingTrack.attempt == AttemptRow.id, ~RecordingTrack.destroyed)
+        .exists()
+    )
+    rows = session.execute(
+        select(AttemptRow, CampaignRow.name, sound)
+        .join(CampaignRow, CampaignRow.id == AttemptRow.campaign)
+        .where(AttemptRow.number_index == index)
+        .order_by(AttemptRow.at, AttemptRow.id)
+    ).all()
+    return tuple(
+        HeldCall(
+            id=row.id,
+            campaign=campaign,
+            at=row.at,
+            outcome=Outcome(row.outcome) if row.outcome else None,
+            answered_at=row.answered_at,
+            over_at=_over_at(row),
+            recording=recorded,
+            transcript=row.transcript_sealed is not None,
+        )
+        for row, campaign, recorded in rows
+    )
+
+
+def _count_refused(session: Session, contacts: Sequence[HeldContact]) -> int:
+    ids = [contact.id for contact in contacts]
+    return len(session.scalars(select(GateRefusal.id).where(GateRefusal.contact.in_(ids))).all())
