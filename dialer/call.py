@@ -28,6 +28,7 @@ class Why(enum.StrEnum):
     """Why our side ended or withdrew the call."""
 
     RANG_OUT = "rang_out"
+    ANNOUNCED = "announced"  # the carrier said in words that nobody will answer
     STOPPED = "stopped"  # operator's stop, end of hours, refusal while ringing
     TALK_OVER = "talk_over"
 

@@ -27,6 +27,7 @@ from compliance.errors import (
     TelephonyError,
 )
 from compliance.facts import (
+    Announcement,
     Attempt,
     Blame,
     CallRecord,
@@ -41,12 +42,14 @@ from compliance.permits import Permit, Refusal
 from compliance.rulebook import Rulebook
 from dialer import outcome
 from dialer.call import Why
+from dialer.early import EarlyEar
 from dialer.leg import CallLeg
 from dialer.lines import Line, choose
 from dialer.orphans import dialog_of
 from dialer.proof import SimulatorKey, prove
 from dialer.recorder import CallRecorder
 from dialer.sip import SipEndpoint
+from dialer.transfer import ConnectedAgent, Switchboard
 from dialer.writer import Writer
 from storage.recordings import SealedRecording
 from storage.store import Store
@@ -87,9 +90,11 @@ class DialContext:
     ring_timeout_s: float
     lease_s: float
     simulator_key: SimulatorKey | None
+    switchboard: Switchboard
     report: Callable[[str, Mapping[str, Any]], None]
     legs: dict[str, CallLeg] = field(default_factory=dict)  # attempt id -> live leg
     live: dict[str, int] = field(default_factory=dict)  # line id -> live calls
+    leave: asyncio.Event = field(default_factory=asyncio.Event)  # set: live calls take leave
     stopping: bool = False
     held: str = ""  # why no new call is placed just now; empty: dial on
 
@@ -205,7 +210,11 @@ async def _talk(
         ctx.report(
             "dialing", {"attempt": attempt.id, "contact": claim.request.contact.number.masked}
         )
-        answered = await leg.wait_answer(ctx.ring_timeout_s)
+        early = _listen_early(ctx, claim, attempt, leg)
+        try:
+            answered = await leg.wait_answer(ctx.ring_timeout_s)
+        finally:
+            await early.close()
         conversation: Conversation | None = None
         sealed: SealedRecording | None = None
         if answered and leg.state.withdrawn is None:
@@ -219,7 +228,7 @@ async def _talk(
             except StorageError as error:
                 log.error("recording lost", action="recording.lost", cause=type(error).__name__)
                 conversation = conversation.evolve(violations=(*conversation.violations, "S6"))
-        record = _record(ctx, blank, leg, conversation)
+        record = _record(ctx, blank, leg, conversation, early.found)
         if sealed is not None:
             record = record.evolve(recording=sealed.id)
         return record, sealed
@@ -231,6 +240,16 @@ async def _talk(
     finally:
         ctx.live[line.id] -= 1
         ctx.legs.pop(attempt.id, None)
+
+
+def _listen_early(ctx: DialContext, claim: Claim, attempt: Attempt, leg: CallLeg) -> EarlyEar:
+    """An ear for what the carrier says while nobody has answered."""
+    language = claim.request.script.language
+
+    def found(what: Announcement) -> None:
+        ctx.report("announcement", {"attempt": attempt.id, "announcement": str(what)})
+
+    return EarlyEar(leg, lambda: ctx.speech.open(f"{attempt.id}-early", language), found)
 
 
 async def _converse(
@@ -270,7 +289,24 @@ async def _converse(
         )
         ctx.report("refusal", {"attempt": attempt.id, "how": how})
 
-    talk = await converse(leg, ctx.script, stream, clock=ctx.clock, on_refusal=refused)
+    agent: ConnectedAgent | None = None
+
+    async def call_person() -> ConnectedAgent | None:
+        nonlocal agent
+        agent = await ctx.switchboard.call_person(attempt.id, leg, line)
+        return agent
+
+    talk = await converse(
+        leg,
+        ctx.script,
+        stream,
+        clock=ctx.clock,
+        on_refusal=refused,
+        call_person=call_person,
+        leave=ctx.leave,
+    )
+    if agent is not None:
+        await agent.parted()
     try:
         await opening
     except StorageError as error:
@@ -280,7 +316,11 @@ async def _converse(
 
 
 def _record(
-    ctx: DialContext, blank: CallRecord, leg: CallLeg, talk: Conversation | None
+    ctx: DialContext,
+    blank: CallRecord,
+    leg: CallLeg,
+    talk: Conversation | None,
+    announcement: Announcement | None,
 ) -> CallRecord:
     """What SIP saw and what the conversation says of itself, as one record."""
     times = leg.times
@@ -295,8 +335,9 @@ def _record(
         ended_by=leg.state.ended_by,
     )
     if talk is None or times.answered is None:
-        result, blame = outcome.of_unanswered(leg.state)
-        return record.evolve(outcome=result, blame=blame)
+        result, blame = outcome.of_unanswered(leg.state, announcement)
+        said = str(announcement) if announcement is not None else ""
+        return record.evolve(outcome=result, blame=blame, announcement=said)
     ended = times.ended if times.ended is not None else ctx.clock.monotonic()
     violations = list(talk.violations)
     if talk.disclosed_ms is not None and talk.disclosed_ms > DISCLOSURE_LIMIT_MS:
@@ -312,6 +353,9 @@ def _record(
         refused=talk.refused,
         refused_ms=talk.refused_ms,
         farewell_ms=talk.farewell_ms,
+        transferred=talk.transferred_ms is not None,
+        transferred_ms=talk.transferred_ms,
+        agent=talk.agent,
         callback=talk.callback,
         feedback=talk.feedback,
         transcript=talk.transcript,
@@ -338,6 +382,8 @@ def _summary(record: CallRecord, leaf: str) -> dict[str, Any]:
         "sip_status": record.sip_status,
         "disclosed_ms": record.disclosed_ms,
         "refused": record.refused,
+        "callback": record.callback,
+        "transferred": record.transferred,
         "duration_ms": record.duration_ms,
         "violations": list(record.violations),
         "max_gap_ms": record.max_gap_ms,

@@ -14,9 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from dialer import call
 from dialer.audio import Tape
-from dialer.playout import FRAME_SAMPLES, RATE, Mark, Playout
+from dialer.playout import FRAME_BYTES, FRAME_SAMPLES, RATE, Mark, Playout
 from voicebot.line import (
     AudioIn,
     KeyPressed,
@@ -27,6 +29,7 @@ from voicebot.line import (
     PlayStarted,
 )
 
+_THIRD_BACKLOG = 3 * FRAME_BYTES  # 60 ms
 _EVENTS = 2048  # 20 ms frames and marks: about 40 s before anything is lost
 
 
@@ -63,7 +66,11 @@ class CallLeg:
         self.ended_at_monotonic: float | None = None
         self.state = call.State()
         self.tap: Callable[[bytes, bytes], None] | None = None  # (heard, sent) from answer on
+        # (position, heard) of early media, before the answer; positions from its first frame
+        self.early: Callable[[int, bytes], None] | None = None
         self.lost_events = 0
+        self._early_samples = 0
+        self._third = bytearray()  # what a joined person said, not yet in the recording
         self._endpoint = endpoint
         self._loop = loop
         self._events: asyncio.Queue[LineEvent] = asyncio.Queue(maxsize=_EVENTS)
@@ -181,7 +188,7 @@ class CallLeg:
         """Hand on what the clock thread copied since the last time."""
         if self.answered_at_monotonic is None:
             if not last:
-                self._skip_early_media()
+                self._hear_early_media()
             return
         if self._base is None:
             if not self.tape.first_tick:
@@ -208,14 +215,34 @@ class CallLeg:
             sent += out
         if start is not None:
             if self.tap is not None:
-                self.tap(bytes(heard), bytes(sent))
+                self.tap(bytes(heard), self._with_third(bytes(sent)))
             self._emit(AudioIn(start, bytes(heard)))
         self._hand_on_marks()
 
-    def _skip_early_media(self) -> None:
+    def _hear_early_media(self) -> None:
+        """Frames before the answer are no part of the call; a carrier's voice may be in them."""
+        heard = bytearray()
         while self.tape.frames:
-            self.tape.frames.popleft()
+            heard += self.tape.frames.popleft()[1]
             self._drained += 1
+        if heard and self.early is not None:
+            self.early(self._early_samples, bytes(heard))
+        self._early_samples += len(heard) // 2
+
+    def hear_third(self, heard: bytes, _sent: bytes) -> None:
+        """What a person joined to this callee says: the callee hears it, so it is recorded (S6)."""
+        self._third += heard
+
+    def _with_third(self, sent: bytes) -> bytes:
+        if not self._third:
+            return sent
+        voice = bytes(self._third[: len(sent)])
+        del self._third[: len(sent)]
+        # Both legs run on one clock; what piles up is the start of theirs before ours was read.
+        del self._third[: max(0, len(self._third) - _THIRD_BACKLOG)]
+        mixed = np.frombuffer(sent, "<i2").astype(np.int32)
+        mixed[: len(voice) // 2] += np.frombuffer(voice, "<i2")
+        return np.clip(mixed, -32768, 32767).astype("<i2").tobytes()
 
     def _hand_on_marks(self) -> None:
         while self.playout.marks:

@@ -7,7 +7,7 @@ calls in which nobody was spoken to.
 
 from __future__ import annotations
 
-from compliance.facts import Blame, Outcome
+from compliance.facts import Announcement, Blame, Outcome
 from dialer.call import State, Why
 
 _BY_STATUS: dict[int, tuple[Outcome, Blame]] = {
@@ -32,8 +32,21 @@ _BY_STATUS: dict[int, tuple[Outcome, Blame]] = {
 }
 
 
-def of_unanswered(state: State) -> tuple[Outcome, Blame]:
+# What the carrier's voice says is more exact than the status it sends with it.
+_BY_ANNOUNCEMENT: dict[Announcement, tuple[Outcome, Blame]] = {
+    Announcement.SWITCHED_OFF: (Outcome.UNAVAILABLE, Blame.CALLEE),
+    Announcement.OUT_OF_AREA: (Outcome.UNAVAILABLE, Blame.CALLEE),
+    Announcement.UNREACHABLE: (Outcome.UNAVAILABLE, Blame.CALLEE),
+    Announcement.ENGAGED: (Outcome.BUSY, Blame.CALLEE),
+    Announcement.VACANT: (Outcome.INVALID_NUMBER, Blame.CARRIER),
+    Announcement.SUSPENDED: (Outcome.INVALID_NUMBER, Blame.CARRIER),
+}
+
+
+def of_unanswered(state: State, announcement: Announcement | None = None) -> tuple[Outcome, Blame]:
     """Outcome and blame of a call that ended before any answer."""
+    if announcement is not None and state.withdrawn in (None, Why.ANNOUNCED, Why.RANG_OUT):
+        return _BY_ANNOUNCEMENT[announcement]
     if state.withdrawn is Why.RANG_OUT:
         if state.rang:
             return Outcome.NO_ANSWER, Blame.CALLEE

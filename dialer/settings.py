@@ -39,6 +39,8 @@ class DialSettings(_Section):
     max_calls: int = Field(default=4, ge=1)  # at a time, over all processes
     ring_timeout_s: float = Field(default=35.0, gt=0)
     lease_s: float = Field(default=60.0, gt=5)
+    agent_ring_timeout_s: float = Field(default=20.0, gt=0)
+    wrap_up_s: float = Field(default=30.0, ge=0)  # an agent's pause after a callee
     stop_after_lag_s: float = Field(default=60.0, gt=0)  # ledger sequencing behind
 
 

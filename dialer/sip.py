@@ -33,10 +33,11 @@ import structlog
 
 from compliance.clock import Clock
 from compliance.errors import NoSlot, TelephonyError
-from compliance.permits import Permit
+from compliance.permits import InternalPermit, Permit
 from dialer.audio import MediaPort
 from dialer.leg import CallLeg
 from dialer.lines import Line
+from dialer.sip_call import Account, Call
 
 log = structlog.get_logger("dialer.sip")
 
@@ -61,124 +62,6 @@ class EndpointConfig:
     log_level: int = 1
 
 
-class _Account(pj.Account):
-    """Answers nothing: an unsolicited INVITE is declined (RFC 3261 section 21.6.2)."""
-
-    def __init__(self, endpoint: SipEndpoint) -> None:
-        super().__init__()
-        self._endpoint = endpoint
-
-    def onIncomingCall(self, prm: pj.OnIncomingCallParam) -> None:
-        try:
-            call = pj.Call(self, prm.callId)
-            answer = pj.CallOpParam()
-            answer.statusCode = pj.PJSIP_SC_DECLINE
-            call.hangup(answer)
-            self._endpoint._reap_later(call, None)
-            log.info("unsolicited invite declined", action="sip.unsolicited")
-        except Exception as error:
-            self._endpoint._callback_failed("onIncomingCall", error)
-
-
-class _Call(pj.Call):
-    """One outgoing call; runs on the endpoint's thread."""
-
-    def __init__(self, account: pj.Account, endpoint: SipEndpoint, leg: CallLeg) -> None:
-        super().__init__(account)
-        self._endpoint = endpoint
-        self.leg: CallLeg | None = leg
-        self.port: MediaPort | None = None
-        self.answer = ""
-        self.seen_bye = False
-        self.redirected = False
-
-    def onCallState(self, prm: pj.OnCallStateParam) -> None:
-        try:
-            leg = self.leg
-            if leg is None:
-                return
-            now = time.monotonic()
-            info = self.getInfo()
-            if info.state == pj.PJSIP_INV_STATE_EARLY:
-                leg.on_ringing(info.lastStatusCode, now)
-            elif info.state == pj.PJSIP_INV_STATE_CONNECTING:
-                self.answer = _whole_message(prm.e)  # the 200; CONFIRMED comes with our ACK
-            elif info.state == pj.PJSIP_INV_STATE_CONFIRMED:
-                leg.on_answered(now, self.answer)
-            elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
-                by_peer = self.seen_bye or (not leg.answered_at_monotonic and _from_network(prm.e))
-                # pjsua2 reports a redirect it was told not to follow as its own 487.
-                status = 302 if self.redirected else info.lastStatusCode
-                leg.on_ended(status, info.lastReason, by_peer or self.redirected, now)
-                self._endpoint._reap_later(self, self.port)
-                self.leg = None
-                self.port = None
-        except Exception as error:
-            self._endpoint._callback_failed("onCallState", error)
-
-    def onCallMediaState(self, prm: pj.OnCallMediaStateParam) -> None:
-        try:
-            leg = self.leg
-            if leg is None:
-                return
-            info = self.getInfo()  # kept: the media list points into it
-            for media in info.media:
-                if media.type != pj.PJMEDIA_TYPE_AUDIO or media.status not in (
-                    pj.PJSUA_CALL_MEDIA_ACTIVE,
-                    pj.PJSUA_CALL_MEDIA_REMOTE_HOLD,
-                ):
-                    continue
-                if self.port is None:
-                    port = MediaPort(leg.playout, leg.tape)
-                    port.open(f"call-{self.getId()}-{id(port):x}")
-                    self.port = port
-                audio = self.getAudioMedia(media.index)
-                audio.startTransmit(self.port)
-                self.port.startTransmit(audio)
-                return
-        except Exception as error:
-            self._endpoint._callback_failed("onCallMediaState", error)
-
-    def onCallTsxState(self, prm: pj.OnCallTsxStateParam) -> None:
-        try:
-            tsx = prm.e.body.tsxState.tsx
-            if tsx.method == "BYE" and tsx.role == pj.PJSIP_ROLE_UAS:
-                self.seen_bye = True
-        except Exception as error:
-            self._endpoint._callback_failed("onCallTsxState", error)
-
-    def onDtmfDigit(self, prm: pj.OnDtmfDigitParam) -> None:
-        try:
-            if self.leg is not None:
-                self.leg.on_digit(prm.digit)
-        except Exception as error:
-            self._endpoint._callback_failed("onDtmfDigit", error)
-
-    def onCallRedirected(self, prm: pj.OnCallRedirectedParam) -> int:
-        self.redirected = True
-        return int(pj.PJSIP_REDIRECT_STOP)
-
-    def onCallTransferRequest(self, prm: pj.OnCallTransferRequestParam) -> None:
-        prm.statusCode = pj.PJSIP_SC_DECLINE
-
-    def onCallReplaceRequest(self, prm: pj.OnCallReplaceRequestParam) -> None:
-        prm.statusCode = pj.PJSIP_SC_DECLINE
-
-
-def _from_network(event: pj.SipEvent) -> bool:
-    """Whether the state change came with a received message, not from our own doing."""
-    body = event.body
-    return bool(
-        event.type == pj.PJSIP_EVENT_TSX_STATE and body.tsxState.type == pj.PJSIP_EVENT_RX_MSG
-    )
-
-
-def _whole_message(event: pj.SipEvent) -> str:
-    if not _from_network(event):
-        return ""
-    return str(event.body.tsxState.src.rdata.wholeMsg)
-
-
 class SipEndpoint:
     """One pjsua2 endpoint and its calls.
 
@@ -198,8 +81,8 @@ class SipEndpoint:
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
         self._dead: list[tuple[pj.Call, MediaPort | None]] = []
-        self._accounts: dict[str, _Account] = {}
-        self._calls: dict[CallLeg, _Call] = {}
+        self._accounts: dict[str, Account] = {}
+        self._calls: dict[CallLeg, Call] = {}
         self._endpoint: pj.Endpoint | None = None
         self._pump: asyncio.Task[None] | None = None
 
@@ -223,8 +106,25 @@ class SipEndpoint:
             TelephonyError: the INVITE could not be sent.
         """
         number = permit.redeem(line.id, self._clock.monotonic())
+        return await self._place(line, line.target(number))
+
+    async def place_internal(self, permit: InternalPermit, line: Line) -> CallLeg:
+        """Send one INVITE to a registered telephone of ours, showing ``line``'s number (S10).
+
+        Raises as :meth:`place`.
+        """
+        return await self._place(line, permit.redeem(self._clock.monotonic()))
+
+    async def join(self, one: CallLeg, other: CallLeg) -> None:
+        """Let two answered callees hear each other; ended legs are left alone."""
+        await self._call(lambda: self._join(one, other))
+
+    def part(self, leg: CallLeg) -> None:
+        """Take a joined leg apart from the other."""
+        self._post(lambda: self._part(leg))
+
+    async def _place(self, line: Line, target: str) -> CallLeg:
         leg = CallLeg(self, asyncio.get_running_loop(), line.id)
-        target = line.target(number)
         deadline = self._clock.monotonic() + _SLOT_WAIT_S
         while True:
             try:
@@ -358,7 +258,7 @@ class SipEndpoint:
         self.sip_port = int(address.rpartition(":")[2])
         self.capacity = _capacity(self.config.max_calls)
 
-    def _account(self, line: Line) -> _Account:
+    def _account(self, line: Line) -> Account:
         account = self._accounts.get(line.id)
         if account is not None:
             return account
@@ -368,14 +268,14 @@ class SipEndpoint:
         config.mediaConfig.transportConfig.boundAddress = self.config.host
         config.mediaConfig.transportConfig.port = self.config.rtp_port
         config.mediaConfig.transportConfig.portRange = self.config.rtp_ports
-        account = _Account(self)
+        account = Account(self)
         account.create(config)
         self._accounts[line.id] = account
         return account
 
     def _invite(self, leg: CallLeg, line: Line, target: str) -> None:
         self._reap()  # a stale Call would hang up whoever reuses its slot
-        call = _Call(self._account(line), self, leg)
+        call = Call(self._account(line), self, leg)
         setting = pj.CallOpParam(True)
         setting.opt.audioCount = 1
         setting.opt.videoCount = 0
@@ -400,7 +300,17 @@ class SipEndpoint:
         with contextlib.suppress(pj.Error):  # it ended in this very moment
             call.hangup(pj.CallOpParam())
 
-    def _reap_later(self, call: pj.Call, port: MediaPort | None) -> None:
+    def _join(self, one: CallLeg, other: CallLeg) -> None:
+        first, second = self._calls.get(one), self._calls.get(other)
+        if first is not None and second is not None:
+            first.join(second)
+
+    def _part(self, leg: CallLeg) -> None:
+        call = self._calls.get(leg)
+        if call is not None:
+            call.part()
+
+    def reap_later(self, call: pj.Call, port: MediaPort | None) -> None:
         self._dead.append((call, port))
 
     def _reap(self) -> None:
@@ -423,7 +333,7 @@ class SipEndpoint:
                 return
             work()
 
-    def _callback_failed(self, where: str, error: Exception) -> None:
+    def callback_failed(self, where: str, error: Exception) -> None:
         self.callback_errors += 1
         log.error("callback failed", action="sip.callback", where=where, kind=type(error).__name__)
 

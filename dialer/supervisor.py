@@ -49,7 +49,7 @@ class _Worker:
     name: str
     lease_name: str  # of this one process: its leases end with it
     process: asyncio.subprocess.Process
-    dialogs: dict[str, Dialog] = field(default_factory=dict)  # attempt id -> answered dialog
+    dialogs: dict[str, Dialog] = field(default_factory=dict)  # attempt or leg id -> answered
     finished: bool = False
     error: str = ""
 
@@ -184,8 +184,14 @@ class Supervisor:
                     dialog = facts.pop("dialog", None)
                     if dialog:
                         worker.dialogs[facts["attempt"]] = Dialog.from_json(dialog)
+                case "agent_answered":
+                    dialog = facts.pop("dialog", None)
+                    if dialog:
+                        worker.dialogs[facts["leg"]] = Dialog.from_json(dialog)
                 case "ended":
                     worker.dialogs.pop(facts["attempt"], None)
+                case "agent_released":
+                    worker.dialogs.pop(facts["leg"], None)
                 case "done":
                     worker.finished = True
                 case "failed":

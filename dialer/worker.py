@@ -31,6 +31,7 @@ from dialer.policies import load_rulebook
 from dialer.proof import SimulatorKey
 from dialer.settings import Home
 from dialer.sip import EndpointConfig, SipEndpoint
+from dialer.transfer import Switchboard
 from dialer.writer import Writer
 from storage import sequencer
 from storage.database import check_version, make_engine
@@ -107,11 +108,22 @@ async def run(order: Order, report: _Events) -> None:
         ring_timeout_s=settings.dial.ring_timeout_s,
         lease_s=settings.dial.lease_s,
         simulator_key=simulator,
+        switchboard=Switchboard(
+            store,
+            writer,
+            endpoint,
+            clock,
+            simulator,
+            ring_timeout_s=settings.dial.agent_ring_timeout_s,
+            wrap_up_s=settings.dial.wrap_up_s,
+            report=report,
+        ),
         report=report,
     )
     report("ready", {"capacity": endpoint.capacity, "sip_port": endpoint.sip_port})
     watcher = asyncio.create_task(_watch(ctx, engine, settings.dial.stop_after_lag_s))
-    slots = min(order.max_calls, endpoint.capacity)
+    agents = sum(agent.enabled for agent in await writer.run(store.agents.agents))
+    slots = min(order.max_calls, _leads(endpoint.capacity, agents))
     busy: set[int] = set()
     try:
         async with asyncio.TaskGroup() as group:
@@ -124,6 +136,11 @@ async def run(order: Order, report: _Events) -> None:
         await asyncio.to_thread(writer.close)
         await speech.close()
     report("done", {"callback_errors": endpoint.callback_errors, "slots_left": slots_left})
+
+
+def _leads(capacity: int, agents: int) -> int:
+    """How many callees at a time, so that one who asks for a person still finds a call slot."""
+    return max(1, capacity - min(agents, max(1, capacity // 4)))
 
 
 async def _slot(ctx: DialContext, index: int, busy: set[int]) -> None:
@@ -178,6 +195,7 @@ def stop(ctx: DialContext) -> None:
     if ctx.stopping:
         return
     ctx.stopping = True
+    ctx.leave.set()  # whoever talks says goodbye; the BYE comes below at the latest
     loop = asyncio.get_running_loop()
     for leg in tuple(ctx.legs.values()):
         if leg.state.answered:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import enum
 import re
 
+from compliance.facts import Announcement
+
 
 class Answer(enum.StrEnum):
     PERSON = "person"
@@ -40,6 +42,26 @@ _PATTERNS = {
             r"|you(?:'ve| have) reached)\b")),
     ),
 }  # fmt: skip
+
+
+_ANNOUNCEMENTS: tuple[tuple[Announcement, re.Pattern[str]], ...] = (
+    (Announcement.SWITCHED_OFF, re.compile(r"已?关机|switchedoff|poweredoff")),
+    (Announcement.VACANT, re.compile(r"空号|号码不存在|notinservice|doesnotexist")),
+    (Announcement.SUSPENDED, re.compile(r"停机|outofservice")),
+    (Announcement.OUT_OF_AREA, re.compile(r"不在服务区|outofthe(?:service)?area|outofcoverage")),
+    (Announcement.ENGAGED, re.compile(r"正在通话中|正在通话|busynow|isbusy|powerbusy")),
+    (Announcement.UNREACHABLE, re.compile(
+        r"无法接[通听]|无人接听|暂时不能接|cannotbereached|cannotbeconnected|unavailable")),
+)  # fmt: skip
+
+
+def announcement(text: str) -> Announcement | None:
+    """What a carrier's announcement says, from its words so far; None: nothing known yet."""
+    words = re.sub(r"\W+", "", text).lower()
+    for kind, pattern in _ANNOUNCEMENTS:
+        if pattern.search(words):
+            return kind
+    return None
 
 
 def judge(text: str, language: str) -> Answer:

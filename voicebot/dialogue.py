@@ -10,11 +10,80 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from compliance.facts import Blame, Evolve, Outcome
+from voicebot.acts import (
+    Action,
+    Actions,
+    AudioMissing,
+    BargeIn,
+    Begin,
+    Connect,
+    End,
+    Event,
+    Gone,
+    Heard,
+    Join,
+    Key,
+    Listen,
+    MachineAnswered,
+    NobodyFree,
+    Part,
+    PersonAnswered,
+    PersonGone,
+    PromptEnded,
+    Refused,
+    SaidNo,
+    Say,
+    Silence,
+    SpeechLost,
+    Stop,
+    StopAsked,
+    Ticket,
+    TimeUp,
+    Violation,
+)
 from voicebot.intents import Intent, IntentResult
 from voicebot.script import OPENING, WAY_OUT_KEY, Fallback, Node, Script, line_id
+
+__all__ = [
+    "DISCLOSURE",
+    "MAX_REPEATS",
+    "WAY_OUT",
+    "Action",
+    "Actions",
+    "AudioMissing",
+    "BargeIn",
+    "Begin",
+    "Closing",
+    "Connect",
+    "End",
+    "Event",
+    "Gone",
+    "Heard",
+    "Join",
+    "Key",
+    "Listen",
+    "MachineAnswered",
+    "NobodyFree",
+    "Part",
+    "PersonAnswered",
+    "PersonGone",
+    "Phase",
+    "PromptEnded",
+    "Refused",
+    "SaidNo",
+    "Say",
+    "Silence",
+    "SpeechLost",
+    "State",
+    "Stop",
+    "StopAsked",
+    "Ticket",
+    "TimeUp",
+    "Violation",
+    "step",
+]
 
 DISCLOSURE, WAY_OUT = OPENING[0], OPENING[-1]
 
@@ -27,138 +96,10 @@ class Phase(enum.StrEnum):
     OPENING = "opening"  # purpose, recording notice, way out
     TALKING = "talking"  # a node's prompt is playing
     LISTENING = "listening"  # waiting for the answer
+    CONNECTING = "connecting"  # a person's telephone rings
+    BRIDGED = "bridged"  # the callee talks with a person
     ENDING = "ending"  # the last words; only a refusal changes them
     OVER = "over"
-
-
-# ---------------------------------------------------------------- events
-
-
-@dataclass(frozen=True, slots=True)
-class Begin:
-    """The call was answered."""
-
-
-@dataclass(frozen=True, slots=True)
-class PromptEnded:
-    """``prompt`` was sent to its last sample."""
-
-    prompt: str
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """The callee said something; ``result`` is what it means."""
-
-    result: IntentResult
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """The callee pressed a key."""
-
-    digit: str
-
-
-@dataclass(frozen=True, slots=True)
-class BargeIn:
-    """The callee talks over the bot long enough to mean it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Silence:
-    """The listening time passed without speech."""
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechLost:
-    """Nobody recognises speech any more; keys still work."""
-
-
-@dataclass(frozen=True, slots=True)
-class AudioMissing:
-    """A prompt has no audio."""
-
-    prompt: str
-
-
-@dataclass(frozen=True, slots=True)
-class MachineAnswered:
-    """A voicemail greeting or an announcement speaks, not a person."""
-
-
-@dataclass(frozen=True, slots=True)
-class TimeUp:
-    """The call reached its time limit."""
-
-
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """The line is down."""
-
-    by: str
-
-
-Event: TypeAlias = (
-    Begin | PromptEnded | Heard | Key | BargeIn | Silence | SpeechLost | AudioMissing
-    | MachineAnswered | TimeUp | Gone
-)  # fmt: skip
-
-
-# ---------------------------------------------------------------- actions
-
-
-@dataclass(frozen=True, slots=True)
-class Say:
-    """Play these prompts one after another without a gap."""
-
-    prompts: tuple[str, ...]
-    interruptible: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Stop what is playing and drop what is queued, at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listen:
-    """Wait ``for_ms`` for an answer to begin."""
-
-    for_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Make the refusal durable now; ``how`` is ``key`` or ``voice`` (S12)."""
-
-    how: str
-
-
-@dataclass(frozen=True, slots=True)
-class Ticket:
-    """A person must call back: ``kind`` is ``callback`` or ``complaint``."""
-
-    kind: str
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """Our side broke a requirement."""
-
-    requirement: str
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """Hang up; the call's outcome and whose doing it is."""
-
-    outcome: Outcome
-    blame: Blame
-
-
-Action: TypeAlias = Say | Stop | Listen | Refused | Ticket | Violation | End
-Actions: TypeAlias = tuple[Action, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,11 +125,15 @@ class State(Evolve):
     repeats: int = 0
     closing: Closing | None = None  # decided; waits for the disclosure to end or is being said
     robot_asked: bool = False  # answered truthfully after the opening
+    human_asked: bool = False  # to be connected once the disclosure is over
+    connecting_said: bool = False  # the line before a person was said to its end
+    person_ready: bool = False  # a person waits for that line to end
     refused: bool = False
     disclosed: bool = False
     feedback: str = ""
 
 
+_WITH_PERSON = (Phase.CONNECTING, Phase.BRIDGED)
 MAX_REPEATS = 2  # times a callee may ask to hear a prompt again
 
 
@@ -209,12 +154,26 @@ def step(state: State, event: Event) -> tuple[State, Actions]:
             return _prompt_ended(state, prompt)
         case AudioMissing():
             return _audio_missing(state)
+        case PersonAnswered():
+            return _person_answered(state)
+        case NobodyFree():
+            if state.phase is not Phase.CONNECTING:
+                return state, ()
+            return _close(state, Closing("human", Outcome.CALLBACK), Ticket("callback"))
+        case PersonGone():
+            if state.phase is not Phase.BRIDGED:
+                return state, ()
+            return _over(state, Outcome.TRANSFERRED, Blame.NOBODY, stop=True)
+        case StopAsked():
+            if state.phase in (Phase.ENDING, Phase.BRIDGED):
+                return state, ()
+            return _close(state, Closing("goodbye", Outcome.CANCELLED, Blame.US))
         case MachineAnswered():
-            if state.refused or state.phase is Phase.ENDING:
+            if state.refused or state.phase in _WITH_PERSON or state.phase is Phase.ENDING:
                 return state, ()
             return _over(state, Outcome.VOICEMAIL, Blame.NOBODY, stop=True)
         case SpeechLost():
-            if state.refused or state.phase is Phase.ENDING:
+            if state.refused or state.phase in _WITH_PERSON or state.phase is Phase.ENDING:
                 return state, ()
             return _close(state, Closing("lost", Outcome.ABORTED, Blame.US))
         case TimeUp():
@@ -247,23 +206,28 @@ def _begin(state: State) -> tuple[State, Actions]:
 def _heard(state: State, result: IntentResult) -> tuple[State, Actions]:
     if result.intent is not Intent.UNKNOWN and not state.refused:
         state = state.evolve(feedback=result.intent.value)
+    if state.phase is Phase.BRIDGED:
+        # Two people talk: a "no" goes on the list, but cutting them off is not for a robot.
+        said_no = result.refused and not state.refused
+        return (state.evolve(refused=True), (SaidNo(),)) if said_no else (state, ())
     if result.refused:
         return _refuse(state, "voice")
     if state.refused or state.phase in (Phase.IDLE, Phase.ENDING):
         return state, ()
     match result.intent:
         case Intent.HUMAN:
-            return _close(state, Closing("human", Outcome.CALLBACK), Ticket("callback"))
+            return _connect(state)
         case Intent.COMPLAINT:
             return _close(state, Closing("complaint", Outcome.CALLBACK), Ticket("complaint"))
         case Intent.WRONG_NUMBER:
             return _close(state, Closing("wrong_number", Outcome.WRONG_NUMBER))
-        case Intent.ROBOT_QUESTION:
+        case Intent.ROBOT_QUESTION if state.phase not in _WITH_PERSON:
             if state.phase in (Phase.DISCLOSURE, Phase.OPENING):
                 return state.evolve(robot_asked=True), ()
             return _enter(state, state.script.node(state.node), (Stop(),), ("robot",))
-    if state.phase in (Phase.DISCLOSURE, Phase.OPENING) or state.closing is not None:
-        return state, ()  # small talk over the opening: the opening goes on
+    small_talk = (Phase.DISCLOSURE, Phase.OPENING, *_WITH_PERSON)
+    if state.phase in small_talk or state.closing is not None:
+        return state, ()  # over the opening or while a person is called: it goes on
     return _answer(state, result.intent)
 
 
@@ -299,8 +263,9 @@ def _key(state: State, digit: str) -> tuple[State, Actions]:
 
 def _refuse(state: State, how: str) -> tuple[State, Actions]:
     """Whatever goes on: stop, record, one farewell (S11)."""
-    if state.refused:
+    if state.refused and state.phase is not Phase.BRIDGED:
         return state, ()
+    first: Actions = (Part(), Stop()) if state.phase in _WITH_PERSON else (Stop(),)
     farewell = line_id("refusal")
     return (
         state.evolve(
@@ -310,8 +275,29 @@ def _refuse(state: State, how: str) -> tuple[State, Actions]:
             interruptible=False,
             closing=Closing("refusal", Outcome.REFUSED),
         ),
-        (Stop(), Refused(how), Say((farewell,), interruptible=False)),
+        (*first, Refused(how), Say((farewell,), interruptible=False)),
     )
+
+
+def _connect(state: State) -> tuple[State, Actions]:
+    """Call a person, and say so; the disclosure is never cut short for it (S1)."""
+    if state.closing is not None or state.phase in _WITH_PERSON:
+        return state, ()
+    if state.phase in (Phase.IDLE, Phase.DISCLOSURE):
+        return state.evolve(human_asked=True), ()
+    line = line_id("connecting")
+    return (
+        state.evolve(phase=Phase.CONNECTING, last_prompt=line, interruptible=False),
+        (Stop(), Connect(), Say((line,), interruptible=False)),
+    )
+
+
+def _person_answered(state: State) -> tuple[State, Actions]:
+    if state.phase is not Phase.CONNECTING:
+        return state, (Part(),)  # the callee said no or left in the meantime
+    if not state.connecting_said:
+        return state.evolve(person_ready=True), ()
+    return state.evolve(phase=Phase.BRIDGED, last_prompt=""), (Join(),)
 
 
 def _close(state: State, closing: Closing, *first: Action) -> tuple[State, Actions]:
@@ -327,19 +313,25 @@ def _close(state: State, closing: Closing, *first: Action) -> tuple[State, Actio
 def _say_closing(state: State, first: Actions) -> tuple[State, Actions]:
     assert state.closing is not None
     prompt = line_id(state.closing.line)
+    leave: Actions = (Part(), Stop()) if state.phase in _WITH_PERSON else (Stop(),)
     return (
         state.evolve(phase=Phase.ENDING, last_prompt=prompt, interruptible=False),
-        (*first, Stop(), Say((prompt,), interruptible=False)),
+        (*first, *leave, Say((prompt,), interruptible=False)),
     )
 
 
 def _prompt_ended(state: State, prompt: str) -> tuple[State, Actions]:
     if prompt == DISCLOSURE and state.phase is Phase.DISCLOSURE:
         state = state.evolve(phase=Phase.OPENING, disclosed=True)
-        return _say_closing(state, ()) if state.closing else (state, ())
+        if state.closing is not None:
+            return _say_closing(state, ())
+        return _connect(state) if state.human_asked else (state, ())
     if prompt != state.last_prompt:
         return state, ()
     match state.phase:
+        case Phase.CONNECTING:
+            said = state.evolve(connecting_said=True)
+            return _person_answered(said) if state.person_ready else (said, ())
         case Phase.OPENING:
             lead = ("robot",) if state.robot_asked else ()
             return _enter(state, state.script.node(state.script.start), (), lead)
@@ -406,6 +398,8 @@ def _audio_missing(state: State) -> tuple[State, Actions]:
 
 
 def _time_up(state: State) -> tuple[State, Actions]:
+    if state.phase is Phase.BRIDGED:
+        return state, ()  # people end their own talk
     if state.phase is Phase.ENDING:  # even the farewell took too long
         closing = state.closing or Closing("", Outcome.NO_DECISION)
         return _over(state, closing.outcome, closing.blame, stop=True)
@@ -415,6 +409,15 @@ def _time_up(state: State) -> tuple[State, Actions]:
 
 
 def _gone(state: State, by: str) -> tuple[State, Actions]:
+    if state.phase is Phase.BRIDGED:
+        return _over(state, Outcome.TRANSFERRED, Blame.NOBODY, first=(Part(),))
+    if by == "callee" and (state.phase is Phase.CONNECTING or state.human_asked):
+        # They asked for a person and did not get one in time: somebody calls them back.
+        waited = (Part(), Ticket("callback"))
+        return _over(state, Outcome.CALLBACK, Blame.CALLEE, first=waited)
+    if state.phase is Phase.CONNECTING:
+        state, (end,) = _gone(state.evolve(phase=Phase.TALKING), by)
+        return state, (Part(), end)
     if state.closing is not None:
         return _over(state, state.closing.outcome, state.closing.blame)
     if by == "callee":
@@ -425,7 +428,7 @@ def _gone(state: State, by: str) -> tuple[State, Actions]:
 
 
 def _over(
-    state: State, outcome: Outcome, blame: Blame, *, stop: bool = False
+    state: State, outcome: Outcome, blame: Blame, *, stop: bool = False, first: Actions = ()
 ) -> tuple[State, Actions]:
     end = End(outcome, blame)
-    return state.evolve(phase=Phase.OVER), ((Stop(), end) if stop else (end,))
+    return state.evolve(phase=Phase.OVER), (*first, *((Stop(), end) if stop else (end,)))

@@ -26,6 +26,7 @@ SCHEMA = "candor.script/1"
 OPENING = ("disclosure", "purpose", "recording_notice", "way_out")
 LINES = (
     "refusal",
+    "connecting",
     "human",
     "robot",
     "lost",

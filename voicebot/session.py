@@ -28,6 +28,7 @@ from voicebot.line import (
     to_ms,
     to_samples,
 )
+from voicebot.person import CallPerson, Person
 from voicebot.prompts import RenderedPrompt, RenderedScript
 
 DISCLOSURE_LIMIT_MS = 3000  # S1
@@ -57,6 +58,8 @@ class Conversation(Evolve):
     refused: bool = False
     refused_ms: int | None = None  # end of the refusing words, or the key press
     farewell_ms: int | None = None  # first sample of the farewell
+    transferred_ms: int | None = None  # the callee and a person of ours heard each other
+    agent: str = ""  # who that was
     callback: bool = False
     complaint: bool = False
     feedback: str = ""
@@ -72,14 +75,18 @@ async def converse(
     *,
     clock: Clock,
     on_refusal: OnRefusal,
+    call_person: CallPerson | None = None,
+    leave: asyncio.Event | None = None,
 ) -> Conversation:
     """Hold one conversation from answer to the end of the line.
 
     ``speech`` may be ``None`` (nobody recognises speech): the disclosure, then a safe goodbye.
     ``on_refusal(how, at_ms)`` is called at once, ``how`` is ``key`` or ``voice``; what it
-    returns runs beside the farewell and is awaited before this returns. Closes ``speech``.
+    returns runs beside the farewell and is awaited before this returns. ``call_person`` rings a
+    person of ours when the callee asks for one; without it, or with nobody free, a ticket is
+    opened. ``leave`` being set asks for a polite goodbye. Closes ``speech``.
     """
-    session = _Session(line, script, speech, clock, on_refusal)
+    session = _Session(line, script, speech, clock, on_refusal, call_person, leave)
     try:
         return await session.run()
     finally:
@@ -94,12 +101,19 @@ class _Session:
         speech: SpeechStream | None,
         clock: Clock,
         on_refusal: OnRefusal,
+        call_person: CallPerson | None,
+        leave: asyncio.Event | None,
     ) -> None:
         self._line = line
         self._script = script
         self._speech = speech
         self._clock = clock
         self._on_refusal = on_refusal
+        self._call_person = call_person
+        self._leave = leave
+        self._person: Person | None = None
+        self._joined_at: int | None = None
+        self._joined: str = ""
         self._state = dialogue.State(script.script)
         self._turns = turns.Turns(script.script.language)
         self._entries: list[transcript.Entry] = []
@@ -130,13 +144,15 @@ class _Session:
             await self._feed(dialogue.SpeechLost())
         heard_of = self._clock.monotonic()
         while self._gone is None:
-            line_event, speech_event = await self._next()
+            await self._wait()
+            line_event, speech_event = self._take("line"), self._take("speech")
             now = self._clock.monotonic()
             if line_event is not None:
                 heard_of = now
                 await self._on_line(line_event)
             if speech_event is not None:
                 await self._on_speech(speech_event)
+            await self._on_person()
             if self._gone is None:
                 await self._tick()
                 limit = HANGUP_S if self._end else STALL_S
@@ -146,20 +162,20 @@ class _Session:
 
     async def close(self) -> None:
         """Leave no task behind and give the speech stream back."""
+        self._part()
         for task in self._waiting.values():
             task.cancel()
         await asyncio.gather(*self._waiting.values(), return_exceptions=True)
         if self._speech is not None:
             self._speech.close()
 
-    async def _next(self) -> tuple[LineEvent | None, hearing.SpeechEvent | None]:
-        """The next of each source; both ``None`` when neither spoke for half a second."""
+    async def _wait(self) -> None:
+        """Until any source has something, half a second at most."""
         if "line" not in self._waiting:
             self._waiting["line"] = asyncio.ensure_future(self._line.next_event())
         if self._speech is not None and "speech" not in self._waiting:
             self._waiting["speech"] = asyncio.ensure_future(self._speech.next_event())
         await asyncio.wait(self._waiting.values(), timeout=0.5, return_when=asyncio.FIRST_COMPLETED)
-        return self._take("line"), self._take("speech")
 
     def _take(self, source: str) -> Any:
         task = self._waiting.get(source)
@@ -220,6 +236,41 @@ class _Session:
             elif prompt.mark == "recording_notice":
                 self._noticed = end
 
+    async def _on_person(self) -> None:
+        """What became of the person the callee asked for, and of an operator who stops the run."""
+        calling = self._waiting.get("person")
+        if calling is not None and calling.done():
+            del self._waiting["person"]
+            self._person = None if calling.exception() else calling.result()
+            if self._person is None:
+                await self._feed(dialogue.NobodyFree())
+            else:
+                await self._feed(dialogue.PersonAnswered())
+        talking = self._waiting.get("talking")
+        if talking is not None and talking.done():
+            del self._waiting["talking"]
+            await self._feed(dialogue.PersonGone())
+        if self._leave is not None and self._leave.is_set():
+            self._leave = None
+            await self._feed(dialogue.StopAsked())
+
+    async def _join(self) -> None:
+        assert self._person is not None
+        self._joined_at, self._joined = self._line.position, self._person.id
+        self._waiting["talking"] = asyncio.ensure_future(self._person.gone())
+        await self._person.join()
+
+    def _part(self) -> None:
+        for name in ("person", "talking"):
+            task = self._waiting.pop(name, None)
+            if task is not None:
+                task.cancel()
+                if name == "person" and task.done() and not task.exception():
+                    self._person = task.result()  # answered in this very moment
+        if self._person is not None:
+            self._person.part()
+            self._person = None
+
     async def _on_speech(self, event: hearing.SpeechEvent) -> None:
         if isinstance(event, hearing.SpeechGone | hearing.SpeechFailed):
             if self._speech is not None:
@@ -266,7 +317,7 @@ class _Session:
                 self._line.stop()
                 await self._feed(dialogue.TimeUp())
             return
-        if position >= self._time_limit:
+        if position >= self._time_limit and self._joined_at is None:
             self._time_limit = position + to_samples(TIME_LIMIT_GRACE_MS)
             await self._feed(dialogue.TimeUp())
         if (
@@ -299,7 +350,15 @@ class _Session:
                 self._refused_at = (
                     self._words_end if self._words_end is not None else self._line.position
                 )
-                self._record_refusal(how)
+                self._record_refusal(how, self._refused_at)
+            case dialogue.SaidNo():
+                self._record_refusal("voice", self._words_end)
+            case dialogue.Connect():
+                self._waiting["person"] = asyncio.ensure_future(self._ring_person())
+            case dialogue.Join():
+                await self._join()
+            case dialogue.Part():
+                self._part()
             case dialogue.Ticket(kind):
                 self._tickets.add(kind)
             case dialogue.Violation(requirement):
@@ -327,8 +386,11 @@ class _Session:
                 self._queued[tag] = prompt
                 self._line.play(prompt.pcm, tag)
 
-    def _record_refusal(self, how: str) -> None:
-        at_ms = to_ms(self._refused_at or 0)
+    async def _ring_person(self) -> Person | None:
+        return None if self._call_person is None else await self._call_person()
+
+    def _record_refusal(self, how: str, at: int | None) -> None:
+        at_ms = to_ms(at or 0)
         try:
             pending = self._on_refusal(how, at_ms)
         except Exception:
@@ -378,6 +440,8 @@ class _Session:
             refused=self._state.refused,
             refused_ms=None if self._refused_at is None else to_ms(self._refused_at),
             farewell_ms=None if self._farewell_at is None else to_ms(self._farewell_at),
+            transferred_ms=None if self._joined_at is None else to_ms(self._joined_at),
+            agent=self._joined,
             callback="callback" in self._tickets,
             complaint="complaint" in self._tickets,
             feedback=self._state.feedback,

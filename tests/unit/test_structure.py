@@ -32,7 +32,9 @@ PURE_DIALER = {
     "proof.py": ("compliance.errors",),
     "audio.py": ("dialer.playout",),
     "leg.py": ("voicebot.line", "dialer.call", "dialer.audio", "dialer.playout"),
+    "sip_call.py": ("dialer.audio", "dialer.leg"),
     "sip.py": (
+        "dialer.sip_call",
         "compliance.permits",
         "compliance.errors",
         "compliance.clock",
@@ -90,14 +92,14 @@ def test_the_independent_verifier_imports_nothing_but_the_standard_library() -> 
         assert name.split(".")[0] in sys.stdlib_module_names, name
 
 
-def test_pjsua2_is_reached_from_two_modules_only() -> None:
+def test_pjsua2_is_reached_from_three_modules_only() -> None:
     users = {
         path.relative_to(ROOT).as_posix()
         for package in ALLOWED
         for path in (ROOT / package).rglob("*.py")
         if "pjsua2" in {name.split(".")[0] for name in imports(path)}
     }
-    assert users == {"dialer/sip.py", "dialer/audio.py"}
+    assert users == {"dialer/sip.py", "dialer/sip_call.py", "dialer/audio.py"}
 
 
 def calls_of(tree: ast.AST, name: str) -> list[ast.Call]:
@@ -111,14 +113,16 @@ def calls_of(tree: ast.AST, name: str) -> list[ast.Call]:
 
 
 def test_every_path_to_an_invite_redeems_a_permit() -> None:
-    """makeCall is called once, in _invite; _invite once, in place; place redeems a permit first."""
+    """makeCall is called once, in _invite; _invite once, in _place; and _place only where a permit
+    was redeemed first: by ``place`` and ``place_internal``."""
     for package in ALLOWED:
         for path in (ROOT / package).rglob("*.py"):
             tree = ast.parse(path.read_text("utf-8"))
-            expected = 1 if path == ROOT / "dialer" / "sip.py" else 0
-            assert len(calls_of(tree, "makeCall")) == expected, path
+            here = path == ROOT / "dialer" / "sip.py"
+            assert len(calls_of(tree, "makeCall")) == here, path
             if package != "sip_sim":  # its tests' own user agent calls the simulator alone
-                assert len(calls_of(tree, "_invite")) == expected, path
+                assert len(calls_of(tree, "_invite")) == here, path
+            assert len(calls_of(tree, "_place")) == 2 * here, path
             assert not calls_of(tree, "xfer"), path
             assert not calls_of(tree, "xferReplaces"), path
             assert not calls_of(tree, "sendRequest"), path
@@ -129,14 +133,22 @@ def test_every_path_to_an_invite_redeems_a_permit() -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }
     assert len(calls_of(functions["_invite"], "makeCall")) == 1
-    place = functions["place"]
-    assert len(calls_of(place, "_invite")) == 1
-    redeem = calls_of(place, "redeem")
-    assert len(redeem) == 1
-    assert redeem[0].lineno < calls_of(place, "_invite")[0].lineno
-    first = place.args.args[1]
-    assert first.arg == "permit"
-    assert ast.unparse(first.annotation or ast.Constant("")) == "Permit"
+    assert len(calls_of(functions["_place"], "_invite")) == 1
+    for name, permit in (("place", "Permit"), ("place_internal", "InternalPermit")):
+        place = functions[name]
+        assert len(calls_of(place, "_place")) == 1
+        assert len(calls_of(place, "redeem")) == 1
+        first = place.args.args[1]
+        assert first.arg == "permit"
+        assert ast.unparse(first.annotation or ast.Constant("")) == permit
+    # The number or URI dialed is the one the permit gives.
+    assert ast.unparse(calls_of(functions["place_internal"], "_place")[0].args[1]) == (
+        "permit.redeem(self._clock.monotonic())"
+    )
+    redeemed = functions["place"].body[1]
+    assert isinstance(redeemed, ast.Assign)
+    assert ast.unparse(redeemed.value).startswith("permit.redeem(")
+    assert "number" in ast.unparse(calls_of(functions["place"], "_place")[0].args[1])
 
 
 def test_only_the_gate_takes_the_permit_issuer() -> None:

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from compliance import facts
+from compliance import permits
 from compliance.clock import VirtualClock
 from compliance.errors import BadInput, PermitError
-from compliance.facts import DialRequest, Number
-from compliance.gate import authorize, canonical, earliest, recheck, restore
-from compliance.permits import Permit, Refusal
+from compliance.facts import DialRequest, HomeKind, InternalLeg, Number
+from compliance.gate import authorize, authorize_internal, canonical, earliest, recheck, restore
+from compliance.permits import InternalPermit, Permit, Refusal
 from compliance.rules import LINE_RULES, RULES, Breach
 from compliance.rules.base import LineRule, Rule
 from tests.unit.compliance.builders import (
@@ -287,7 +287,7 @@ def test_a_permit_cannot_be_forged_copied_or_sent() -> None:
     with pytest.raises(PermitError):
         copy.copy(given)
     with pytest.raises(PermitError):
-        facts.claim_issuer()
+        permits.claim_issuer()
 
 
 def test_a_recheck_makes_no_permit() -> None:
@@ -298,7 +298,8 @@ def test_no_name_of_the_gate_reaches_the_permit_maker() -> None:
     from compliance import gate
 
     named = [v for v in vars(gate).values() if callable(v)]
-    assert not [f for f in named if getattr(f, "__module__", "") == "compliance.facts"
+    assert not [v for v in vars(gate).values() if isinstance(v, permits.Issuer)]
+    assert not [f for f in named if getattr(f, "__module__", "") == "compliance.permits"
                 and getattr(f, "__name__", "") == "<lambda>"]  # fmt: skip
 
 
@@ -327,3 +328,47 @@ def test_earliest_of_a_running_refusal_is_its_last_day_on_a_workday() -> None:
     )
     # 19 May 2027 has no calendar, so nobody can say.
     assert earliest(request, CN, NOW) is None
+
+
+# ---------------------------------------------------------------- telephones of ours
+
+
+def internal(**changes: Any) -> InternalLeg:
+    leg = InternalLeg(HomeKind.PRODUCTION, "li", "sip:140@10.0.0.9:5060", True)
+    return leg.evolve(**changes)
+
+
+def test_an_internal_permit_is_spent_once_within_its_time() -> None:
+    clock = VirtualClock(NOW)
+    given = authorize_internal(internal(), clock)
+    assert given.redeem(clock.monotonic()) == "sip:140@10.0.0.9:5060"
+    with pytest.raises(PermitError):
+        given.redeem(clock.monotonic())
+    late = authorize_internal(internal(), clock)
+    clock.advance(5.1)
+    with pytest.raises(PermitError):
+        late.redeem(clock.monotonic())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"registered": False},
+        {"uri": "+8613900000001"},
+        {"uri": "sip:140@10.0.0.9:5060;maddr=10.0.0.1"},
+        {"home": HomeKind.DEMO},
+        {"home": HomeKind.DEMO, "proven": ("10.0.0.8:5060",)},
+        {"home": HomeKind.LAB, "uri": "sip:140@8.8.8.8:5060"},
+        {"home": HomeKind.LAB, "uri": "sip:140@carrier.example:5060"},
+    ],
+)
+def test_no_internal_permit_reaches_anybody_else(changes: dict[str, Any]) -> None:
+    with pytest.raises(PermitError):
+        authorize_internal(internal(**changes), VirtualClock(NOW))
+
+
+def test_a_demo_home_calls_agents_of_the_proven_simulator() -> None:
+    leg = internal(home=HomeKind.DEMO, proven=("10.0.0.9:5060",))
+    assert authorize_internal(leg, VirtualClock(NOW)).subject == "li"
+    with pytest.raises(PermitError):
+        InternalPermit(object(), leg, 0.0)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compliance.facts import Blame, Outcome
+from compliance.facts import Announcement, Blame, Outcome
 from dialer.call import State, Why
 from dialer.outcome import of_unanswered
 
@@ -52,3 +52,26 @@ def test_every_final_status_has_an_outcome(status: int, rang: bool) -> None:
     outcome, blame = of_unanswered(State(status=status, rang=rang))
     assert outcome is not Outcome.ACCEPTED
     assert blame in Blame
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "expected"),
+    [
+        (Announcement.SWITCHED_OFF, 503, (Outcome.UNAVAILABLE, Blame.CALLEE)),
+        (Announcement.VACANT, 480, (Outcome.INVALID_NUMBER, Blame.CARRIER)),
+        (Announcement.ENGAGED, 480, (Outcome.BUSY, Blame.CALLEE)),
+    ],
+)
+def test_the_carriers_words_are_more_exact_than_its_status(
+    said: Announcement, status: int, expected: tuple[Outcome, Blame]
+) -> None:
+    assert of_unanswered(State(status=status), said) == expected
+    given_up = State(status=487, withdrawn=Why.ANNOUNCED)
+    assert of_unanswered(given_up, said) == expected
+
+
+def test_every_announcement_has_an_outcome_and_a_stop_stays_ours() -> None:
+    for said in Announcement:
+        of_unanswered(State(status=480), said)
+        stopped = State(status=487, withdrawn=Why.STOPPED)
+        assert of_unanswered(stopped, said) == (Outcome.CANCELLED, Blame.US)

@@ -50,7 +50,9 @@ EVERYWHERE: dict[str, tuple[d.Event, ...]] = {
     "answering": (*ASKED, heard(Intent.QUESTION)),
     "details": (*ASKED, heard(Intent.YES)),
     "goodbye": (*ASKED, heard(Intent.LATER)),
-    "callback": (*ASKED, heard(Intent.HUMAN)),
+    "connecting": (*ASKED, heard(Intent.HUMAN)),
+    "connecting, said": (*ASKED, heard(Intent.HUMAN), d.PromptEnded("line.connecting")),
+    "callback": (*ASKED, heard(Intent.HUMAN), d.NobodyFree()),
     "recognizer lost": (*ASKED, d.SpeechLost()),
     "human asked in the disclosure": (d.Begin(), heard(Intent.HUMAN)),
 }
@@ -59,10 +61,13 @@ EVERYWHERE: dict[str, tuple[d.Event, ...]] = {
 @pytest.mark.parametrize("before", EVERYWHERE.values(), ids=EVERYWHERE.keys())
 @pytest.mark.parametrize("no", [REFUSAL, d.Key("1")], ids=["voice", "key"])
 def test_refusal_works_in_every_state(before: tuple[d.Event, ...], no: d.Event) -> None:
-    state, _ = run(*before)
+    state, acted = run(*before)
     state, actions = d.step(state, no)
     how = "key" if isinstance(no, d.Key) else "voice"
-    assert actions == (d.Stop(), d.Refused(how), d.Say(("line.refusal",), interruptible=False))
+    assert [a for a in actions if a != d.Part()] == [
+        d.Stop(), d.Refused(how), d.Say(("line.refusal",), interruptible=False)
+    ]  # fmt: skip
+    assert (d.Part() in actions) == (d.Connect() in acted and d.NobodyFree() not in before)
     state, actions = d.step(state, d.PromptEnded("line.refusal"))
     assert actions == (d.End(Outcome.REFUSED, Blame.CALLEE),)
 
@@ -71,21 +76,80 @@ TALKING = {
     k: v
     for k, v in EVERYWHERE.items()
     if k
-    not in ("details", "goodbye", "callback", "recognizer lost", "human asked in the disclosure")
-}
+    not in ("details", "goodbye", "connecting", "connecting, said", "callback", "recognizer lost",
+            "human asked in the disclosure")
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("before", TALKING.values(), ids=TALKING.keys())
 def test_a_person_can_be_asked_for_in_every_state(before: tuple[d.Event, ...]) -> None:
     state, _ = run(*before)
     state, actions = d.step(state, heard(Intent.HUMAN))
-    assert d.Ticket("callback") in actions
     if state.phase is d.Phase.DISCLOSURE:  # the robot still says what it is first (S1)
-        assert d.Stop() not in actions
+        assert actions == ()
         state, actions = d.step(state, d.PromptEnded("disclosure"))
+    saying = d.Say(("line.connecting",), interruptible=False)
+    assert actions == (d.Stop(), d.Connect(), saying)
+    ready, actions = d.step(state, d.PersonAnswered())
+    assert actions == ()  # the bot finishes its sentence first
+    joined, actions = d.step(ready, d.PromptEnded("line.connecting"))
+    assert actions == (d.Join(),)
+    _, actions = d.step(joined, d.PersonGone())
+    assert actions == (d.Stop(), d.End(Outcome.TRANSFERRED, Blame.NOBODY))
+    state, actions = d.step(state, d.NobodyFree())
+    assert d.Ticket("callback") in actions
     assert d.Say(("line.human",), interruptible=False) in actions
     _, actions = d.step(state, d.PromptEnded("line.human"))
     assert actions == (d.End(Outcome.CALLBACK, Blame.CALLEE),)
+
+
+BRIDGED = (*ASKED, heard(Intent.HUMAN), d.PromptEnded("line.connecting"), d.PersonAnswered())
+
+
+def test_a_no_said_to_a_person_is_listed_but_cuts_nobody_off() -> None:
+    state, _ = run(*BRIDGED)
+    state, actions = d.step(state, REFUSAL)
+    assert actions == (d.SaidNo(),)
+    assert d.step(state, REFUSAL)[1] == ()
+    _, actions = d.step(state, d.Gone("callee"))
+    assert actions == (d.Part(), d.End(Outcome.TRANSFERRED, Blame.NOBODY))
+
+
+def test_key_1_ends_a_call_with_a_person_too() -> None:
+    state, _ = run(*BRIDGED)
+    _, actions = d.step(state, d.Key("1"))
+    assert actions[:3] == (d.Part(), d.Stop(), d.Refused("key"))
+
+
+@pytest.mark.parametrize(
+    "event", [d.Silence(), d.BargeIn(), d.TimeUp(), d.SpeechLost(), d.MachineAnswered(),
+              d.StopAsked(), heard(Intent.ROBOT_QUESTION), heard(Intent.YES)]
+)  # fmt: skip
+def test_the_robot_keeps_out_of_a_talk_between_people(event: d.Event) -> None:
+    state, _ = run(*BRIDGED)
+    assert d.step(state, event)[1] == ()
+
+
+def test_whoever_hangs_up_waiting_for_a_person_is_called_back() -> None:
+    for before in ((*ASKED, heard(Intent.HUMAN)), (d.Begin(), heard(Intent.HUMAN))):
+        state, _ = run(*before)
+        _, actions = d.step(state, d.Gone("callee"))
+        assert d.Ticket("callback") in actions
+        assert actions[-1] == d.End(Outcome.CALLBACK, Blame.CALLEE)
+
+
+def test_a_person_who_answers_too_late_is_let_go() -> None:
+    state, _ = run(*ASKED, heard(Intent.HUMAN), d.Key("1"))
+    assert d.step(state, d.PersonAnswered())[1] == (d.Part(),)
+
+
+def test_a_stopped_run_says_goodbye_after_the_disclosure() -> None:
+    state, actions = run(d.Begin(), d.StopAsked())
+    assert len(actions) == 1
+    state, actions = d.step(state, d.PromptEnded("disclosure"))
+    assert d.Say(("line.goodbye",), interruptible=False) in actions
+    _, actions = d.step(state, d.PromptEnded("line.goodbye"))
+    assert actions == (d.End(Outcome.CANCELLED, Blame.US),)
 
 
 def test_yes_leads_to_accepted() -> None:
@@ -209,6 +273,7 @@ EVENTS: st.SearchStrategy[d.Event] = st.one_of(
     st.sampled_from(
         [d.Begin(), d.BargeIn(), d.Silence(), d.SpeechLost(), d.MachineAnswered(), d.TimeUp()]
     ),
+    st.sampled_from([d.PersonAnswered(), d.NobodyFree(), d.PersonGone(), d.StopAsked()]),
     PROMPTS.map(d.AudioMissing),
     st.sampled_from(["callee", "bot", "nobody"]).map(d.Gone),
 )
@@ -224,6 +289,8 @@ def test_whatever_happens(events: list[d.Event]) -> None:
         for event in (
             d.PromptEnded("disclosure"),
             d.PromptEnded(state.last_prompt),
+            d.NobodyFree(),
+            d.PersonGone(),
             d.Silence(),
         ):
             state, new = d.step(state, event)

@@ -18,6 +18,32 @@ SCRIPT = rendered()
 FAREWELL_MS = 820  # longest farewell the deadline leaves room for
 
 
+class Somebody:
+    """A person at a telephone; implements ``voicebot.person.Person``."""
+
+    id = "agent1"
+
+    def __init__(self, *, answers_ms: int | None, line: ScriptedLine, talks_ms: int = 0) -> None:
+        self.answers_ms = answers_ms  # None: never
+        self.log: list[str] = []
+        self._line = line
+        self._talks_ms = talks_ms  # after being joined; 0: until parted
+
+    async def join(self) -> None:
+        self.log.append("joined")
+
+    async def gone(self) -> None:
+        if not self._talks_ms:
+            await asyncio.Event().wait()
+        until = self._line.position + 8 * self._talks_ms
+        while self._line.position < until:
+            await asyncio.sleep(0)
+
+    def part(self) -> None:
+        if self.log[-1:] != ["parted"]:
+            self.log.append("parted")
+
+
 class Call:
     """One conversation on a scripted line."""
 
@@ -27,6 +53,8 @@ class Call:
         self.speech = ScriptedSpeech(self.line) if speech else None
         self.script = script
         self.refusals: list[tuple[str, int]] = []
+        self.person: Somebody | None = None  # who takes the call when a person is asked for
+        self.leave: asyncio.Event | None = None
 
     def refused(self, how: str, at_ms: int) -> Awaitable[None] | None:
         self.refusals.append((how, at_ms))
@@ -34,8 +62,27 @@ class Call:
 
     def run(self) -> Conversation:
         return asyncio.run(
-            converse(self.line, self.script, self.speech, clock=self.clock, on_refusal=self.refused)
+            converse(
+                self.line,
+                self.script,
+                self.speech,
+                clock=self.clock,
+                on_refusal=self.refused,
+                call_person=self.call_person,
+                leave=self.leave,
+            )
         )
+
+    async def call_person(self) -> Somebody | None:
+        if self.person is not None and self.person.answers_ms is None:
+            try:
+                await asyncio.Event().wait()  # rings for ever
+            except asyncio.CancelledError:
+                self.person.log.append("gave up")
+                raise
+        while self.person is not None and self.line.position < 8 * (self.person.answers_ms or 0):
+            await asyncio.sleep(0)
+        return self.person
 
     @property
     def ended_ms(self) -> int:
@@ -368,3 +415,66 @@ def test_scripted_line_delivers_audio_frames() -> None:
     frames = asyncio.run(first())
     assert [f.position for f in frames] == [0, 160, 320]
     assert frames[1].pcm == b"\1\0" * 160
+
+
+# ---------------------------------------------------------------- a person
+
+
+def _asks(*acts: Act, answers_ms: int | None, talks_ms: int = 0) -> tuple[Call, Somebody]:
+    call = Call(Says("转 人工", 300, after="node.ask"), *acts)
+    call.person = Somebody(answers_ms=answers_ms, line=call.line, talks_ms=talks_ms)
+    return call, call.person
+
+
+def test_a_callee_is_connected_until_the_person_hangs_up() -> None:
+    call, person = _asks(answers_ms=0, talks_ms=4000)
+    talk = call.run()
+    assert (talk.outcome, talk.blame, talk.ended_by) == (Outcome.TRANSFERRED, Blame.NOBODY, "bot")
+    assert (talk.agent, talk.callback) == ("agent1", False)
+    assert talk.transferred_ms is not None
+    assert talk.duration_ms - talk.transferred_ms >= 4000
+    assert person.log == ["joined", "parted"]
+
+
+def test_the_call_with_a_person_ends_when_the_callee_leaves() -> None:
+    call, person = _asks(HangsUp(6000, after="line.connecting"), answers_ms=0)
+    talk = call.run()
+    assert (talk.outcome, talk.ended_by) == (Outcome.TRANSFERRED, "callee")
+    assert person.log == ["joined", "parted"]
+
+
+def test_key_1_takes_a_callee_out_of_the_talk_with_a_person() -> None:
+    call, person = _asks(Presses("1", 3000, after="line.connecting"), answers_ms=0)
+    talk = call.run()
+    assert (talk.outcome, talk.refused) == (Outcome.REFUSED, True)
+    assert talk.transferred_ms is not None
+    assert person.log == ["joined", "parted"]
+    assert call.refusals[0][0] == "key"
+
+
+def test_a_refusal_gives_up_a_person_who_is_being_called() -> None:
+    call, person = _asks(Presses("1", 2000, after="line.connecting"), answers_ms=None)
+    talk = call.run()
+    assert (talk.outcome, talk.transferred_ms, talk.agent) == (Outcome.REFUSED, None, "")
+    assert person.log == ["gave up"]
+
+
+def test_a_no_said_to_a_person_is_recorded_and_the_talk_goes_on() -> None:
+    call, person = _asks(
+        Says("不 需要 别 打 了", 1000, after="line.connecting"),
+        HangsUp(9000, after="line.connecting"),
+        answers_ms=0,
+    )
+    talk = call.run()
+    assert (talk.outcome, talk.refused, talk.ended_by) == (Outcome.TRANSFERRED, True, "callee")
+    assert [how for how, _ in call.refusals] == ["voice"]
+    assert person.log == ["joined", "parted"]
+
+
+def test_a_stopped_run_takes_leave() -> None:
+    call = Call()
+    call.leave = asyncio.Event()
+    call.leave.set()
+    talk = call.run()
+    assert (talk.outcome, talk.blame) == (Outcome.CANCELLED, Blame.US)
+    assert call.said(talk) == ["disclosure", "farewell"]
