@@ -13,7 +13,8 @@ import sys
 import typer
 
 from compliance.errors import BadInput, CandorError, NotAllowed, SignInFailed
-from console.commands import campaigns, demo, homes
+from console.commands import campaigns, demo, homes, lab
+from console.commands.agents import agents_app, callbacks_app
 from console.commands.calls import calls_app
 from console.commands.campaigns import campaign_app
 from console.commands.common import errors
@@ -35,9 +36,12 @@ app.command("person")(homes.add_person)
 app.add_typer(contacts_app, name="contacts")
 app.add_typer(script_app, name="script")
 app.add_typer(lines_app, name="lines")
+campaign_app.command("test")(lab.campaign_test)
 app.add_typer(campaign_app, name="campaign")
 app.command()(campaigns.dial)
 app.add_typer(calls_app, name="calls")
+app.add_typer(agents_app, name="agents")
+app.add_typer(callbacks_app, name="callbacks")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(models_app, name="models")
 app.command(

@@ -11,7 +11,7 @@ import enum
 import json
 from datetime import datetime
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from compliance.errors import BadInput
@@ -28,12 +28,13 @@ from compliance.facts import (
 )
 from storage import ledger
 from storage.campaigns import TargetState, finish_if_exhausted
-from storage.context import SYSTEM, Context, new_id
+from storage.context import SYSTEM, Context
 from storage.leases import drop_lease, own_lease, set_target
-from storage.models import AttemptRow, Callback
+from storage.models import AttemptRow
 from storage.recording_rows import load_recording, open_rows, seal_rows, unsealed
 from storage.recordings import RecordingOpening, SealedRecording
 from storage.refusals import number_of, withdraw
+from storage.tickets import open_ticket
 
 # Fields of CallRecord kept in columns of the same name.
 _PLAIN = (
@@ -161,7 +162,7 @@ class Calls:
         if record.refused and not refused_before:
             self._withdraw_only(session, attempt, record, now)
         if record.callback:
-            self._open_callback(session, attempt.id, now)
+            open_ticket(context, session, attempt.id, now)
         leaf = context.log(
             session,
             "call.finish",
@@ -196,13 +197,6 @@ class Calls:
         index = context.refusal_index(number_of(context, session, attempt.contact))
         withdraw(session, index, at)
         context.log(session, "consent.withdraw", SYSTEM, now, attempt=attempt.id)
-
-    def _open_callback(self, session: Session, attempt: str, now: datetime) -> None:
-        if session.scalar(select(Callback.id).where(Callback.attempt == attempt)):
-            return
-        ticket = new_id()
-        session.execute(insert(Callback).values(id=ticket, attempt=attempt, opened_at=now))
-        self._context.log(session, "callback.open", SYSTEM, now, attempt=attempt, ticket=ticket)
 
     # ------------------------------------------------------------ after a crash
 

@@ -24,6 +24,7 @@ from storage.calls import AccessReason, Calls
 from storage.campaigns import Campaigns, CampaignState
 from storage.contacts import Contacts, ImportResult
 from storage.context import SYSTEM, Context, translated
+from storage.journal import Journal
 from storage.keys import Keyring
 from storage.leases import Leases
 from storage.lines import Lines
@@ -36,6 +37,8 @@ from storage.scripts import Scripts, ScriptVersion
 from storage.stops import Stops
 from storage.subjects import Subjects
 from storage.testers import Testers
+from storage.tickets import Tickets
+from storage.watching import Watching
 
 __all__ = [
     "AccessReason",
@@ -113,9 +116,12 @@ class Store:
         self.campaigns = Campaigns(context)
         self.refusals = Refusals(context)
         self.agents = Agents(context)
+        self.tickets = Tickets(context)
         self.testers = Testers(context)
         self.stops = Stops(context)
         self.previews = Previews(context)
+        self.journal = Journal(context)
+        self.watching = Watching(context)
 
         leases, attempts = Leases(context), Attempts(context)
         calls, listing = Calls(context), Listing(context)
@@ -144,6 +150,7 @@ class Store:
         self.call = listing.call
         self.decision = listing.decision
         self.gate_refusals = listing.gate_refusals
+        self.gate_refusal = listing.gate_refusal
         self.invites = calls.invites
         self.agent_legs = self.agents.agent_legs
         self.transcript = calls.transcript

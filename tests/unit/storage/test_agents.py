@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from compliance.errors import BadInput, NotAllowed
+from compliance.facts import Blame, CallRecord, Outcome
 from tests.storage_home import TestHome
 
 
@@ -78,3 +79,20 @@ def test_only_an_administrator_registers_agents(home: TestHome) -> None:
     for name in ("operator", "officer", "author", "auditor"):
         with pytest.raises(NotAllowed):
             home.store.agents.add_agent(home.actors[name], "li", "sip:1@127.0.0.1:5070")
+
+
+def test_a_ticket_is_owed_until_somebody_closes_it(home: TestHome) -> None:
+    claim = home.claim(home.campaign())
+    call = home.store.authorise(home.permit(claim), claim, home.clock.wall())
+    home.store.finish(
+        claim, CallRecord(call.id, Outcome.CALLBACK, Blame.CALLEE, "line1", callback=True), None
+    )
+    (ticket,) = home.store.tickets.tickets()
+    assert (ticket.attempt_id, ticket.campaign, ticket.number) == (call.id, "c1", "139****0001")
+    with pytest.raises(NotAllowed):
+        home.store.tickets.close(home.actors["auditor"], ticket.id)
+    home.store.tickets.close(home.actors["operator"], ticket.id)
+    assert home.store.tickets.tickets() == []
+    assert home.store.tickets.tickets(closed=True)[0].closed_at is not None
+    with pytest.raises(BadInput):
+        home.store.tickets.close(home.actors["operator"], ticket.id)
