@@ -14,6 +14,7 @@ from compliance.errors import BadInput
 from compliance.facts import HomeKind, Role
 from console import homes
 from console.commands.common import DEFAULT_HOME, HomeOption, passphrase
+from console.commands.lab import init_lab
 
 
 def init(
@@ -25,14 +26,18 @@ def init(
 ) -> None:
     """Make a home: settings, keys, an empty database, and its first administrator.
 
+    With --lab it is ready for calls to your own softphone (docs/softphones.md).
+
     Example: candor init --home ./candor-home --company 星辰公司
     """
+    if lab:
+        init_lab(home, company, tenant, language)
+        return
     if not company:
         raise BadInput("a company name is needed", field="--company", remedy="--company NAME")
-    kind = HomeKind.LAB if lab else HomeKind.PRODUCTION
     homes.create(
         home,
-        kind=kind,
+        kind=HomeKind.PRODUCTION,
         company=company,
         tenant=tenant,
         language=language,
