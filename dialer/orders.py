@@ -6,6 +6,9 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
+DRAIN = b"drain\n"
+"""Said on the same pipe later: no new calls, and a goodbye to whoever talks."""
+
 
 @dataclass(frozen=True, slots=True)
 class Order:

@@ -27,8 +27,9 @@ import structlog
 from compliance.clock import Clock
 from compliance.errors import TelephonyError
 from dialer import schedule
-from dialer.orders import Order
+from dialer.orders import DRAIN, Order
 from dialer.orphans import Dialog, say_goodbye
+from dialer.runs import Run, bury, dead_runs
 from dialer.settings import Home
 from storage.objects import FolderObjects
 from storage.sequencer import Sequencer
@@ -40,6 +41,7 @@ _RESTARTS = 5  # within _RESTART_WINDOW_S; then the run fails instead of crash-l
 _RESTART_WINDOW_S = 60.0
 _SPEECH_START_S = 20.0
 _STOP_S = 8.0
+_ABORT_S = 1.5
 
 Report = Callable[[str, Mapping[str, Any]], None]
 
@@ -75,6 +77,8 @@ class Supervisor:
         self._workers: dict[str, _Worker] = {}
         self._speech: dict[int, asyncio.subprocess.Process] = {}
         self._stopping = False
+        self._run: Run | None = None
+        self._grace_s = _STOP_S
         self._deaths: deque[float] = deque()
 
     @property
@@ -90,7 +94,8 @@ class Supervisor:
             TelephonyError: processes keep dying, or one could not start.
         """
         settings = self._home.settings
-        self._home.run.mkdir(mode=0o700, exist_ok=True)
+        self._run = Run(self._home.run)
+        await asyncio.to_thread(self._settle_dead_runs)
         jobs = schedule.build(
             self._sequencer,
             self._store,
@@ -113,14 +118,35 @@ class Supervisor:
             for task in speech_watch:
                 task.cancel()
             await self._end_processes()
+            for worker in self._workers.values():
+                await self._bury(worker)
             jobs.shutdown(wait=True)
+            self._run.close()
             now = self._clock.wall()
             self._sequencer.run_once(now)
             self._sequencer.checkpoint(now, force=True)
 
-    def stop(self) -> None:
-        """No restarts any more; workers see the campaign's state and drain."""
+    def drain(self) -> None:
+        """No new calls, no restarts: what rings is cancelled, who talks hears a goodbye."""
         self._stopping = True
+        self._report("draining", {})
+        for worker in self._workers.values():
+            if worker.process.returncode is None and worker.process.stdin is not None:
+                worker.process.stdin.write(DRAIN)
+
+    def abort(self) -> None:
+        """End at once: every call is hung up on without a goodbye."""
+        self._stopping = True
+        self._grace_s = _ABORT_S
+
+    def _settle_dead_runs(self) -> None:
+        """What an earlier run of this home left open when it was killed."""
+        node, now = self._home.settings.node, self._clock.wall()
+        for run in dead_runs(self._home.run):
+            settled = self._store.settle_expired(now, dead=f"{node}/{run}/")
+            if settled:
+                self._settled(settled)
+            bury(self._home.run, run)
 
     # ------------------------------------------------------------ dialer processes
 
@@ -141,13 +167,14 @@ class Supervisor:
             self._count_death()
 
     async def _start_worker(self, index: int, campaign: str) -> _Worker:
+        assert self._run is not None
         settings = self._home.settings
         sip, dial = settings.sip, settings.dial
         share = dial.max_calls // dial.processes + (index < dial.max_calls % dial.processes)
         order = Order(
             home=str(self._home.root),
             campaign=campaign,
-            name=f"{settings.node}/worker{index + 1}.{secrets.token_hex(4)}",
+            name=f"{settings.node}/{self._run.id}/worker{index + 1}.{secrets.token_hex(4)}",
             sip_port=sip.sip_port + index if sip.sip_port else 0,
             rtp_port=sip.rtp_port + index * sip.rtp_ports_per_process if sip.rtp_port else 0,
             rtp_ports=sip.rtp_ports_per_process,
@@ -211,7 +238,7 @@ class Supervisor:
             self._report("orphan_bye", {"attempt": attempt, "answered": answered})
         worker.dialogs.clear()
         settled = await asyncio.to_thread(
-            self._store.settle_expired, self._clock.wall(), dead_worker=worker.lease_name
+            self._store.settle_expired, self._clock.wall(), dead=worker.lease_name
         )
         if settled:
             self._settled(settled)
@@ -230,7 +257,8 @@ class Supervisor:
     # ------------------------------------------------------------ speech processes
 
     def _socket(self, index: int) -> Path:
-        return self._home.run / f"speech{index + 1}.sock"
+        assert self._run is not None
+        return self._home.run / f"{self._run.id}-{index + 1}.sock"
 
     async def _start_speech(self, index: int) -> None:
         socket = self._socket(index)
@@ -290,7 +318,7 @@ class Supervisor:
                 with contextlib.suppress(ProcessLookupError):
                     process.send_signal(signal.SIGTERM)
             processes.append(process)
-        until = time.monotonic() + _STOP_S
+        until = time.monotonic() + self._grace_s
         for process in processes:
             try:
                 async with asyncio.timeout(max(0.1, until - time.monotonic())):
@@ -299,3 +327,5 @@ class Supervisor:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
                 await process.wait()
+        for index in self._speech:
+            self._socket(index).unlink(missing_ok=True)

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from compliance.errors import CandorError, ScriptError, StorageError
 from dialer.call import Why
 from dialer.campaign import DialContext, Placed, place_one_call
 from dialer.logs import configure
-from dialer.orders import Order
+from dialer.orders import DRAIN, Order
 from dialer.policies import load_rulebook
 from dialer.proof import SimulatorKey
 from dialer.settings import Home
@@ -66,8 +67,8 @@ class _Events:
             self._out.flush()
 
 
-async def run(order: Order, report: _Events) -> None:
-    """Dial until nothing is due, the campaign is stopped or the supervisor is gone."""
+async def run(order: Order, report: _Events, drain: asyncio.Event) -> None:
+    """Dial until nothing is due, the campaign is stopped or the supervisor says drain."""
     clock = SystemClock()
     home = Home(Path(order.home))
     settings = home.settings
@@ -122,6 +123,7 @@ async def run(order: Order, report: _Events) -> None:
     )
     report("ready", {"capacity": endpoint.capacity, "sip_port": endpoint.sip_port})
     watcher = asyncio.create_task(_watch(ctx, engine, settings.dial.stop_after_lag_s))
+    drainer = asyncio.create_task(_when_told(ctx, drain))
     agents = sum(agent.enabled for agent in await writer.run(store.agents.agents))
     slots = min(order.max_calls, _leads(endpoint.capacity, agents))
     busy: set[int] = set()
@@ -131,6 +133,7 @@ async def run(order: Order, report: _Events) -> None:
                 group.create_task(_slot(ctx, index, busy))
     finally:
         watcher.cancel()
+        drainer.cancel()
         slots_left = endpoint.capacity - endpoint.free_slots
         await endpoint.close()
         await asyncio.to_thread(writer.close)
@@ -171,23 +174,28 @@ async def _watch(ctx: DialContext, engine: Any, lag_limit_s: float) -> None:
     while True:
         await asyncio.sleep(_POLL_S)
         try:
-            state = await ctx.writer.run(ctx.store.campaign_state, ctx.campaign)
+            steering = await ctx.writer.run(ctx.store.steering, ctx.campaign)
             lag = await ctx.writer.run(sequencer.lag, engine, ctx.clock.wall())
         except StorageError as error:
             ctx.held = "storage"  # no new INVITE while it is away; live calls go on
             log.error("storage away", action="storage.away", kind=type(error).__name__)
             continue
-        if state in ("stopped", "done"):
+        if steering.state in ("stopped", "done") or steering.stopped_at is not None:
             stop(ctx)
         ctx.held = (
             "paused"
-            if state == "paused"
+            if steering.state == "paused"
             else "ledger"
             if lag > lag_limit_s
             else "speech"
             if ctx.speech.behind
             else ""
         )
+
+
+async def _when_told(ctx: DialContext, drain: asyncio.Event) -> None:
+    await drain.wait()
+    stop(ctx)
 
 
 def stop(ctx: DialContext) -> None:
@@ -224,10 +232,13 @@ async def _main() -> int:
     report = _Events()
     line = await asyncio.to_thread(sys.stdin.readline)
     order = Order(**json.loads(line))
-    log_name = order.name.rpartition(".")[0].replace("/", "-")
+    node, _, process = order.name.split("/")
+    log_name = f"{node}-{process.partition('.')[0]}"
     configure(Path(order.home) / "logs" / f"{log_name}.log")
-    work = asyncio.create_task(run(order, report))
-    gone = asyncio.create_task(asyncio.to_thread(_read_to_end))
+    drain = asyncio.Event()
+    work = asyncio.create_task(run(order, report, drain))
+    told = functools.partial(asyncio.get_running_loop().call_soon_threadsafe, drain.set)
+    gone = asyncio.create_task(asyncio.to_thread(_read_to_end, told))
     done, _ = await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
     if work not in done:
         work.cancel()
@@ -250,9 +261,10 @@ def _first(error: BaseException) -> BaseException:
     return error
 
 
-def _read_to_end() -> None:
-    while sys.stdin.readline():
-        pass
+def _read_to_end(told_to_drain: Callable[[], object]) -> None:
+    while line := sys.stdin.readline():
+        if line.encode() == DRAIN:
+            told_to_drain()
 
 
 if __name__ == "__main__":

@@ -200,6 +200,18 @@ class Campaigns:
             row.state = transition(CampaignState(row.state), event)
             context.log(session, kind, actor.id, context.clock.wall(), campaign=campaign)
 
+    def log_run(self, actor: Actor, campaign: str, event: str) -> None:
+        """Trace that somebody ``begin``s, ``drain``s, ``abort``s or ``end``s dialing here (T2).
+
+        Raises:
+            NotAllowed: not an operator.
+        """
+        context = self._context
+        context.require(actor, f"run.{event}", Role.OPERATOR)
+        with context.write() as session:
+            _get(session, campaign)
+            context.log(session, f"run.{event}", actor.id, context.clock.wall(), campaign=campaign)
+
     # ------------------------------------------------------------ watching
 
     def campaign_state(self, campaign: str) -> CampaignState:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, and_, delete, or_, select, update
+from sqlalchemy import Select, and_, delete, false, or_, select, update
 from sqlalchemy.orm import Session
 
 from compliance.errors import BadInput, LeaseLost
@@ -119,10 +119,11 @@ class Leases:
             lease.leased_until = now + timedelta(seconds=lease.lease_s)
             return claim.evolve(leased_until=lease.leased_until)
 
-    def settle_expired(self, now: datetime, *, dead_worker: str = "") -> list[str]:
+    def settle_expired(self, now: datetime, *, dead: str = "") -> list[str]:
         """Close what dead workers left; returns the attempts that were settled.
 
-        Leases of ``dead_worker``, a process seen to have ended, do not wait for their time.
+        Leases of ``dead`` do not wait for their time: a process seen to have ended, or with
+        a slash at its end all processes of a run.
 
         Not authorised: the contact is due again. Authorised: it counts as dialed,
         with outcome ``REFUSED`` if a refusal was recorded, ``ABORTED`` if it was
@@ -133,7 +134,8 @@ class Leases:
         with context.read() as session:  # an idle look does not take the write lock
             expired = or_(
                 Lease.leased_until <= now,
-                and_(Lease.worker == dead_worker, Lease.worker != ""),
+                and_(Lease.worker == dead, Lease.worker != ""),
+                Lease.worker.startswith(dead, autoescape=True) if dead.endswith("/") else false(),
             )
             if session.scalar(select(Lease.id).where(expired).limit(1)) is None:
                 return settled
