@@ -47,6 +47,14 @@ class CallRow(Evolve):
     violations: tuple[str, ...]
     ledger_leaf: str  # of its last entry
     ledger_index: int | None  # follows the commit within 1 s
+    invited_at: datetime | None = None
+    ringing_at: datetime | None = None
+    ended_by: str = ""
+    sip_reason: str = ""
+    transferred_ms: int | None = None
+    agent: str = ""
+    announcement: str = ""
+    max_gap_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,31 +117,35 @@ class Listing:
     def gate_refusals(self, campaign: str) -> list[GateRefusalRow]:
         """What the gate refused in a campaign, oldest first."""
         query = (
-            select(GateRefusal, LedgerLeaf.index)
-            .outerjoin(LedgerLeaf, LedgerLeaf.leaf_hash == GateRefusal.leaf)
+            _refusals()
             .where(GateRefusal.campaign == campaign)
             .order_by(GateRefusal.at, GateRefusal.id)
         )
         with self._context.read() as session:
-            rows = []
-            for row, index in session.execute(query).all():
-                decision = decisions.from_json(row.decision)
-                name, number = self._masked(session, row.contact)
-                rows.append(
-                    GateRefusalRow(
-                        id=row.id,
-                        campaign=row.campaign,
-                        contact=name,
-                        number=number,
-                        contact_id=row.contact,
-                        at=row.at,
-                        rules=tuple(sorted({f.rule for f in decision.refusing})),
-                        decision=decision,
-                        ledger_leaf=row.leaf.hex(),
-                        ledger_index=index,
-                    )
-                )
-            return rows
+            return [self._refusal(session, *row) for row in session.execute(query).all()]
+
+    def gate_refusal(self, attempt_id: str) -> GateRefusalRow | None:
+        """The refused claim of this id; None where it was dialed."""
+        query = _refusals().where(GateRefusal.id == attempt_id)
+        with self._context.read() as session:
+            row = session.execute(query).one_or_none()
+            return None if row is None else self._refusal(session, *row)
+
+    def _refusal(self, session: Session, row: GateRefusal, index: int | None) -> GateRefusalRow:
+        decision = decisions.from_json(row.decision)
+        name, number = self._masked(session, row.contact)
+        return GateRefusalRow(
+            id=row.id,
+            campaign=row.campaign,
+            contact=name,
+            number=number,
+            contact_id=row.contact,
+            at=row.at,
+            rules=tuple(sorted({f.rule for f in decision.refusing})),
+            decision=decision,
+            ledger_leaf=row.leaf.hex(),
+            ledger_index=index,
+        )
 
     def _call(self, session: Session, row: AttemptRow, index: int | None) -> CallRow:
         name, number = self._masked(session, row.contact)
@@ -164,6 +176,14 @@ class Listing:
             violations=tuple(row.violations),
             ledger_leaf=(row.last_leaf or row.leaf).hex(),
             ledger_index=index,
+            invited_at=row.invited_at,
+            ringing_at=row.ringing_at,
+            ended_by=row.ended_by,
+            sip_reason=row.sip_reason,
+            transferred_ms=row.transferred_ms,
+            agent=row.agent,
+            announcement=row.announcement,
+            max_gap_ms=row.max_gap_ms,
         )
 
     def _masked(self, session: Session, contact: str) -> tuple[str, str]:
@@ -179,3 +199,9 @@ class Listing:
 def _calls() -> Select[AttemptRow, int]:
     last = func.coalesce(AttemptRow.last_leaf, AttemptRow.leaf)
     return select(AttemptRow, LedgerLeaf.index).outerjoin(LedgerLeaf, LedgerLeaf.leaf_hash == last)
+
+
+def _refusals() -> Select[GateRefusal, int]:
+    return select(GateRefusal, LedgerLeaf.index).outerjoin(
+        LedgerLeaf, LedgerLeaf.leaf_hash == GateRefusal.leaf
+    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from argon2 import PasswordHasher
@@ -14,7 +15,7 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from compliance.errors import BadInput, NotAllowed, SignInFailed
-from compliance.facts import Actor, Role
+from compliance.facts import Actor, Evolve, Role
 from storage.context import SYSTEM, Context, new_id, parse_roles
 from storage.models import Person, SignedIn
 
@@ -27,6 +28,17 @@ MAX_SESSION = timedelta(hours=24)
 # Argon2id at the library's RFC 9106 low-memory level.
 _HASHER = PasswordHasher()
 _NOBODY = _HASHER.hash(secrets.token_hex(16))  # an unknown name costs the same time
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRow(Evolve):
+    """Somebody of the company, as lists show them."""
+
+    id: str
+    name: str
+    roles: frozenset[Role]
+    created_at: datetime
+    disabled_at: datetime | None
 
 
 class People:
@@ -49,7 +61,7 @@ class People:
         context = self._context
         granted = frozenset(roles)
         name = name.strip()
-        _check_person(name, password, granted)
+        check_person(name, password, granted)
         if actor is not None:
             context.require(actor, "person.add", Role.ADMIN)
         hashed = _HASHER.hash(password)
@@ -78,6 +90,29 @@ class People:
                 roles=sorted(str(role) for role in granted),
             )
         return person
+
+    def people(self, actor: Actor) -> list[PersonRow]:
+        """Everybody who is or was registered, oldest first.
+
+        Raises:
+            NotAllowed: neither administrator, compliance officer nor auditor.
+        """
+        context = self._context
+        context.require(actor, "person.list", Role.ADMIN, Role.COMPLIANCE, Role.AUDITOR)
+        query = select(Person).order_by(Person.created_at, Person.id)
+        with context.read() as session:
+            return [
+                PersonRow(p.id, p.name, parse_roles(p.roles), p.created_at, p.disabled_at)
+                for p in session.scalars(query)
+            ]
+
+    def roles_in_office(self) -> dict[Role, int]:
+        """How many people hold each role now; names nobody (G1)."""
+        query = select(Person.roles).where(Person.disabled_at.is_(None))
+        with self._context.read() as session:
+            held = [parse_roles(roles) for roles in session.scalars(query)]
+        people_roles = [role for role in Role if role is not Role.SYSTEM]
+        return {role: sum(role in roles for roles in held) for role in people_roles}
 
     def disable_person(self, actor: Actor, person: str) -> None:
         """Somebody leaves: they cannot sign in and their sessions end at once.
@@ -224,7 +259,9 @@ def active_officers(session: Session) -> list[str]:
     return [person.id for person in people if Role.COMPLIANCE in parse_roles(person.roles)]
 
 
-def _check_person(name: str, password: str, roles: frozenset[Role]) -> None:
+def check_person(name: str, password: str, roles: Collection[Role]) -> None:
+    """Raises BadInput unless somebody may be registered so."""
+    name = name.strip()
     if not name or len(name) > 100 or not name.isprintable():
         raise BadInput("a name has 1 to 100 printable characters", field="name")
     if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:

@@ -44,6 +44,11 @@ class ScriptVersion(Evolve):
     approved_digest: str = ""
 
     @property
+    def is_approved(self) -> bool:
+        """Whether it was signed as it stands."""
+        return bool(self.approved_by) and self.approved_digest == self.digest
+
+    @property
     def facts(self) -> ScriptFacts:
         """What the gate must know of it."""
         return ScriptFacts(
@@ -171,6 +176,12 @@ class Scripts:
         """
         with self._context.read() as session:
             return load_version(session, version)
+
+    def versions(self) -> list[ScriptVersion]:
+        """Every version of every script, by script and number."""
+        query = select(ScriptRow).order_by(ScriptRow.script, ScriptRow.number)
+        with self._context.read() as session:
+            return [_version(row) for row in session.scalars(query)]
 
     def current_approved(self, script_id: str) -> ScriptVersion | None:
         """The newest approved version of a script."""
