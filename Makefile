@@ -10,7 +10,7 @@ RUN_STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help demo test lint types unit wire scenarios faults soak lock clean
+.PHONY: help demo test lint types unit wire scenarios softphones faults soak lock clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ wire: $(DEV_STAMP) ## real SIP peers on loopback
 
 scenarios: $(DEV_STAMP) ## whole calls, judged by the recorded audio
 	$(BIN)/python -m pytest -q tests/scenarios
+
+softphones: $(DEV_STAMP) ## real baresip and linphonec, headless (packages baresip, linphone-cli)
+	$(BIN)/python -m pytest -q -m softphone tests/softphones
 
 faults: $(DEV_STAMP) ## processes killed in mid-call
 	$(BIN)/python -m pytest -q tests/faults
