@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Sequence
 
 import typer
+from sqlalchemy.exc import DBAPIError
 
 from compliance.errors import BadInput, CandorError, NotAllowed, SignInFailed
-from console.commands import campaigns, demo, homes, lab
+from console.commands import calls, campaigns, demo, doctor, homes, lab
 from console.commands.agents import agents_app, callbacks_app
 from console.commands.calls import calls_app
 from console.commands.campaigns import campaign_app
@@ -22,17 +24,20 @@ from console.commands.contacts import contacts_app
 from console.commands.ledger import ledger_app
 from console.commands.lines import lines_app
 from console.commands.models import models_app
+from console.commands.people import person_app
 from console.commands.scripts import script_app
+from storage.database import storage_error
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
+    pretty_exceptions_enable=False,  # they may show local variables: personal data
     help="Candor: AI outbound calls that say they are a robot, let you out, and can prove it.",
 )
 app.command()(homes.init)
 app.command()(homes.login)
-app.command("person")(homes.add_person)
+app.add_typer(person_app, name="person")
 app.add_typer(contacts_app, name="contacts")
 app.add_typer(script_app, name="script")
 app.add_typer(lines_app, name="lines")
@@ -40,10 +45,12 @@ campaign_app.command("test")(lab.campaign_test)
 app.add_typer(campaign_app, name="campaign")
 app.command()(campaigns.dial)
 app.add_typer(calls_app, name="calls")
+app.command("replay")(calls.replay_call)
 app.add_typer(agents_app, name="agents")
 app.add_typer(callbacks_app, name="callbacks")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(models_app, name="models")
+app.command("doctor")(doctor.doctor_command)
 app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     add_help_option=False,
@@ -51,23 +58,34 @@ app.command(
 app.command("demo")(demo.demo_command)
 
 
-def main() -> None:
-    """Entry point: errors become one line with the remedy, never a traceback."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+def run(arguments: Sequence[str]) -> int:
+    """Do one command; its exit code. Errors become one line with the remedy, no traceback."""
     try:
-        app()
+        app(args=list(arguments))
+    except SystemExit as left:
+        return left.code if isinstance(left.code, int) else int(left.code is not None)
     except (NotAllowed, SignInFailed) as error:
-        errors.print(str(error), style="red", markup=False)
-        sys.exit(3)
+        return _told(error, 3)
     except BadInput as error:
-        errors.print(str(error), style="red", markup=False)
-        sys.exit(2)
+        return _told(error, 2)
     except CandorError as error:
-        errors.print(str(error), style="red", markup=False)
-        sys.exit(1)
+        return _told(error, 1)
+    except DBAPIError as error:
+        return _told(storage_error(error), 1)
     except OSError as error:
-        errors.print(f"{error.filename or ''}: {error.strerror}", style="red", markup=False)
-        sys.exit(1)
+        return _told(f"{error.filename or ''}: {error.strerror}", 1)
+    return 0
+
+
+def _told(error: CandorError | str, code: int) -> int:
+    errors.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+    return code
+
+
+def main() -> None:
+    """Entry point."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    sys.exit(run(sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from compliance.clock import Clock, SystemClock
-from compliance.errors import ConfigError, SignInFailed
+from compliance.errors import BadInput, ConfigError, SignInFailed
 from compliance.facts import Actor, HomeKind
 from dialer.settings import Home
 from storage.anchors import FolderAnchor
@@ -81,13 +82,14 @@ def create(
 ) -> None:
     """Make a home: settings, keys, database. Its kind and tenant are fixed for ever.
 
+    Whole or not at all: what was made before something failed is removed again.
+
     Raises:
         ConfigError: the folder is not empty.
+        BadInput: an unusable language, tenant, company or passphrase.
     """
-    if root.exists() and any(root.iterdir()):
-        raise ConfigError(
-            f"{root} is not empty", field="home", remedy="name an empty or a new folder"
-        )
+    check_empty(root)
+    existed = root.exists()
     root.mkdir(parents=True, exist_ok=True)
     root.chmod(0o700)
     text = _TOML.format(
@@ -97,7 +99,34 @@ def create(
         ring_timeout_s=ring_timeout_s,
         profile=_PROFILE[kind],
     )
-    (root / "candor.toml").write_text(text, "utf-8")
+    try:
+        _furnish(root, text, kind, company, tenant, passphrase, clock or SystemClock())
+    except BaseException:
+        for made in root.iterdir():
+            shutil.rmtree(made) if made.is_dir() else made.unlink()
+        if not existed:
+            root.rmdir()
+        raise
+
+
+def check_empty(root: Path) -> None:
+    """Raises ConfigError unless a home may be made at ``root``."""
+    if root.is_file() or (root.exists() and any(root.iterdir())):
+        raise ConfigError(
+            f"{root} is not empty", field="home", remedy="name an empty or a new folder"
+        )
+
+
+def _furnish(
+    root: Path,
+    settings: str,
+    kind: HomeKind,
+    company: str,
+    tenant: str,
+    passphrase: str | None,
+    clock: Clock,
+) -> None:
+    (root / "candor.toml").write_text(settings, "utf-8")
     home = Home(root)
     for folder in (home.keys.parent, home.objects, home.anchors, home.prompts, home.run, home.logs):
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -111,7 +140,7 @@ def create(
             tenant=tenant,
             company=company,
             kind=kind,
-            clock=clock or SystemClock(),
+            clock=clock,
             node=home.settings.node,
         )
     finally:
@@ -128,7 +157,7 @@ def opened(root: Path, passphrase: str | None = None) -> Iterator[Opened]:
     """
     home = Home(root)
     clock = SystemClock()
-    keyring = FileKeyring.open(home.keys, passphrase)
+    keyring = _keyring(home, passphrase)
     engine = make_engine(home.database_url)
     try:
         check_version(engine)
@@ -137,6 +166,18 @@ def opened(root: Path, passphrase: str | None = None) -> Iterator[Opened]:
         yield Opened(home, engine, keyring, store, clock, passphrase)
     finally:
         engine.dispose()
+
+
+def _keyring(home: Home, passphrase: str | None) -> FileKeyring:
+    try:
+        return FileKeyring.open(home.keys, passphrase)
+    except BadInput as error:
+        if error.field != "passphrase":
+            raise
+        remedy = f"{error.remedy}; commands read it from CANDOR_PASSPHRASE"
+        raise BadInput(
+            error.detail.removeprefix("passphrase: "), field="passphrase", remedy=remedy
+        ) from None
 
 
 # ---------------------------------------------------------------- who is signed in

@@ -31,7 +31,7 @@ def _catalogue(language: str) -> Mapping[str, str]:
     return texts
 
 
-def text(message_id: str, language: str, **params: object) -> str:
+def text(message_id: str, language: str, /, **params: object) -> str:
     """The sentence of ``message_id`` with ``{placeholders}`` filled."""
     template = _catalogue(language).get(message_id, message_id)
     try:

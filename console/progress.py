@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
+from compliance.facts import Outcome
 from console.messages import text
 
 _STYLE = {
@@ -30,11 +31,20 @@ class Progress:
         self._language = language
         self._began = time.monotonic()
         self._labels: dict[str, str] = {}  # attempt id -> masked contact
+        self.unproven: set[str] = set()  # lines that did not prove to be a simulator
+        self.line_failed: list[str] = []  # attempts that no line brought anywhere
+        self.got_through = False  # some call reached a callee, or the network behind the line
 
     def __call__(self, event: str, facts: Mapping[str, Any]) -> None:
         attempt = str(facts.get("attempt", ""))
         if event == "dialing":
             self._labels[attempt] = str(facts.get("contact", ""))
+        elif event == "unproven":
+            self.unproven.add(str(facts["line"]))
+        elif event == "ended" and facts["outcome"] == Outcome.LINE_FAILED:
+            self.line_failed.append(attempt)
+        elif event == "ended":
+            self.got_through = True
         label = self._labels.get(attempt, "")
         line = self._line(event, facts, label)
         if line:

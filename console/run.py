@@ -13,15 +13,23 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from compliance.errors import TelephonyError
 from compliance.facts import Actor
+from console.figures import pdd_ms
 from console.homes import Opened
+from console.progress import Progress
 from dialer.supervisor import Supervisor
 
 Report = Callable[[str, Mapping[str, Any]], None]
 
 
-async def dial(it: Opened, actor: Actor, campaign: str, report: Report) -> None:
-    """Dial ``campaign`` to its end. The first Ctrl-C stops it politely, a second at once."""
+async def dial(it: Opened, actor: Actor, campaign: str, report: Report) -> bool:
+    """Dial ``campaign`` to its end. The first Ctrl-C ends it politely, a second at once.
+
+    Either way the campaign may be gone on with; what a second one left open is settled then.
+    Returns whether nobody interrupted it.
+    """
+    it.store.campaigns.log_run(actor, campaign, "begin")
     supervisor = Supervisor(
         it.home, it.store, it.sequencer(), it.clock, report, passphrase=it.passphrase
     )
@@ -33,9 +41,9 @@ async def dial(it: Opened, actor: Actor, campaign: str, report: Report) -> None:
         nonlocal pressed
         pressed += 1
         if pressed == 1:
-            supervisor.stop()
-            it.store.campaigns.stop(actor, campaign)
+            supervisor.drain()
         else:
+            supervisor.abort()
             dialing.cancel()
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -50,6 +58,30 @@ async def dial(it: Opened, actor: Actor, campaign: str, report: Report) -> None:
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
+        how = "end" if not pressed else "drain" if pressed == 1 else "abort"
+        it.store.campaigns.log_run(actor, campaign, how)
+    return not pressed
+
+
+def raise_if_no_line_worked(it: Opened, progress: Progress) -> None:
+    """A run in which no line led anywhere has failed, whatever its records say.
+
+    Raises:
+        TelephonyError: names the lines and the last SIP status of each.
+    """
+    if progress.got_through or not (progress.unproven or progress.line_failed):
+        return
+    lines = dict.fromkeys(progress.unproven, "did not prove to be this home's simulator")
+    for attempt in progress.line_failed:
+        call = it.store.call(attempt)
+        answer = f"{call.sip_status} {call.sip_reason}".strip() if call.sip_status else "no reply"
+        lines.setdefault(call.line, answer)
+    told = "; ".join(f"line {line}: {why}" for line, why in sorted(lines.items()))
+    raise TelephonyError(
+        f"no call got through ({told})",
+        remedy="check the line's address with `candor lines list` and that what it leads to is "
+        "running",
+    )
 
 
 def _first(error: BaseException) -> BaseException:
@@ -63,12 +95,14 @@ class Row:
     """One due contact of a campaign: dialed, or refused by the gate. Masked (D8)."""
 
     id: str
+    campaign: str  # its name
     contact: str
     number: str
+    line: str
     outcome: str  # of ``facts.Outcome``, or ``gate_refused``; empty: still open
     blame: str
     sip_status: int
-    line: str
+    at: datetime  # of the attempt, or of the refusal
     answered_at: datetime | None
     disclosed_ms: int | None
     refused: bool
@@ -77,64 +111,78 @@ class Row:
     recording: str
     ledger_index: int | None
     feedback: str
+    pdd_ms: int | None = None
+    violations: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
+
+
+def campaign_names(it: Opened) -> dict[str, str]:
+    """Name of each campaign by its id."""
+    return {campaign: name for campaign, name, _ in it.store.campaigns.campaigns()}
 
 
 def call_rows(it: Opened, campaign: str) -> list[Row]:
     """Every call and every gate refusal of a campaign, in order of time."""
+    name = campaign_names(it).get(campaign, "")
     found = [
-        (
-            row.at,
-            Row(
-                row.id,
-                row.contact,
-                row.number,
-                row.outcome or "",
-                row.blame or "",
-                row.sip_status,
-                row.line,
-                row.answered_at,
-                row.disclosed_ms,
-                row.refused,
-                row.transferred,
-                row.duration_ms,
-                row.recording,
-                row.ledger_index,
-                row.feedback,
-            ),
+        Row(
+            id=row.id,
+            campaign=name,
+            contact=row.contact,
+            number=row.number,
+            line=row.line,
+            outcome=row.outcome or "",
+            blame=row.blame or "",
+            sip_status=row.sip_status,
+            at=row.at,
+            answered_at=row.answered_at,
+            disclosed_ms=row.disclosed_ms,
+            refused=row.refused,
+            transferred=row.transferred,
+            duration_ms=row.duration_ms,
+            recording=row.recording,
+            ledger_index=row.ledger_index,
+            feedback=row.feedback,
+            pdd_ms=pdd_ms(row.invited_at, row.ringing_at),
+            violations=row.violations,
         )
         for row in it.store.calls(campaign)
     ]
     found += [
-        (
-            row.at,
-            Row(
-                id=row.id,
-                contact=row.contact,
-                number=row.number,
-                outcome="gate_refused",
-                blame="us",
-                sip_status=0,
-                line="",
-                answered_at=None,
-                disclosed_ms=None,
-                refused=False,
-                transferred=False,
-                duration_ms=0,
-                recording="",
-                ledger_index=row.ledger_index,
-                feedback="",
-                rules=row.rules,
-            ),
+        Row(
+            id=row.id,
+            campaign=name,
+            contact=row.contact,
+            number=row.number,
+            line="",
+            outcome="gate_refused",
+            blame="us",
+            sip_status=0,
+            at=row.at,
+            answered_at=None,
+            disclosed_ms=None,
+            refused=False,
+            transferred=False,
+            duration_ms=0,
+            recording="",
+            ledger_index=row.ledger_index,
+            feedback="",
+            rules=row.rules,
         )
         for row in it.store.gate_refusals(campaign)
     ]
-    return [row for _, row in sorted(found, key=lambda pair: pair[0])]
+    return sorted(found, key=lambda row: row.at)
 
 
 def call_json(row: Row) -> dict[str, Any]:
     """A row as plain data."""
     return dataclasses.asdict(row)
+
+
+def sequence(it: Opened) -> None:
+    """Give every waiting entry of the ledger its index."""
+    while it.sequencer().run_once(it.clock.wall()):
+        pass
 
 
 def verify(export: Path, key: str, *more: str, quiet: bool = False) -> int:

@@ -13,12 +13,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 import urllib.error
 import urllib.request
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
+import voicebot
 from compliance.errors import BadInput
+from compliance.facts import Evolve
+from dialer.settings import Home, SpeechSettings
 
 _DEFAULT_CALIBRATION = """\
 # Thresholds of this model. Conservative defaults: measure and adjust them.
@@ -31,6 +36,7 @@ min_confidence = 0.5        # below this a word counts as not heard
 refusal_confidence = 0.7    # least word confidence before a refusal is acted on
 partial_confidence = 0.7    # the same for partial results
 """
+SHIPPED = Path(voicebot.__path__[0]) / "models"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAX_UNPACKED = 8 * 1024**3  # bytes: the largest official models are about half of it
 _LOADS = "import sys, vosk; vosk.SetLogLevel(-1); vosk.Model(sys.argv[1])"
@@ -45,6 +51,57 @@ def what_is_missing(folder: Path) -> list[str]:
     if not any(all((folder / name).is_file() for name in graph) for graph in graphs):
         missing.append("graph/HCLG.fst (or graph/HCLr.fst and graph/Gr.fst)")
     return missing
+
+
+@dataclass(frozen=True, slots=True)
+class Model(Evolve):
+    """A model folder that is here, or one the settings name and nobody finds."""
+
+    name: str
+    language: str  # by its calibration; empty: it says none
+    shipped: bool
+    used_for: tuple[str, ...]  # languages whose calls it hears under the home's settings
+    missing: tuple[str, ...]  # files it lacks; empty: it is a model
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "name": self.name,
+            "language": self.language,
+            "shipped": self.shipped,
+            "used_for": list(self.used_for),
+            "missing": list(self.missing),
+        }
+
+
+def installed(home: Home | None) -> list[Model]:
+    """Models of the home and those shipped, by name; a home's hides a shipped one."""
+    used = home.settings.speech.models if home else SpeechSettings().models
+    folders = {f.name: (f, True) for f in _folders(SHIPPED)}
+    if home is not None:
+        folders |= {f.name: (f, False) for f in _folders(home.root / "models")}
+        folders |= {n: (home.root / "models" / n, False) for n in used.values() if n not in folders}
+    return [
+        Model(
+            name=name,
+            language=_language(folder),
+            shipped=shipped,
+            used_for=tuple(sorted(lang for lang, wanted in used.items() if wanted == name)),
+            missing=tuple(what_is_missing(folder)),
+        )
+        for name, (folder, shipped) in sorted(folders.items())
+    ]
+
+
+def _folders(parent: Path) -> list[Path]:
+    found = parent.iterdir() if parent.is_dir() else ()
+    return [folder for folder in found if folder.is_dir() and not folder.name.startswith(".")]
+
+
+def _language(folder: Path) -> str:
+    try:
+        return str(tomllib.loads((folder / "calibration.toml").read_text("utf-8"))["language"])
+    except (OSError, ValueError, KeyError):
+        return ""
 
 
 def install(source: str, models: Path, *, language: str, name: str = "") -> Path:

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-from compliance import wording
 from compliance.facts import Actor
+from console import lint
 from console.homes import Opened
-from dialer.policies import load_lexicon
 from storage.scripts import ScriptVersion
 from voicebot import script as scripts
 from voicebot.prompts import PromptCache, RenderedScript, render_script
@@ -28,12 +27,10 @@ def submit(it: Opened, actor: Actor, source: str, script_id: str) -> ScriptVersi
         NotAllowed: not an author.
     """
     script = scripts.load(source)
-    lexicon = wording.parse_lexicon(load_lexicon(script.language))
-    industry = it.home.settings.policy.industry
+    settings = it.home.settings
     findings = [
-        f"{prompt.id}: {finding}"
-        for prompt in script.prompts
-        for finding in wording.lint(prompt.text, lexicon, industry)
+        f"{finding.where}: {finding.requirement}: {finding.reason}"
+        for finding in lint.findings_of(script, settings.policy.industry, settings.language)
     ]
     rendered = render(it, script)
     return it.store.scripts.submit(

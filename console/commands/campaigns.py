@@ -4,17 +4,35 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
+import time
 from typing import Annotated
 
 import typer
+from rich.live import Live
+from rich.table import Table
 
 from compliance.errors import BadInput, NotAllowed
 from compliance.facts import Role
-from console import homes, run
-from console.commands.common import DEFAULT_HOME, HomeOption, console, group, passphrase
+from console import homes, readiness, run
+from console import status as statuses
+from console.commands.common import (
+    DEFAULT_HOME,
+    HomeOption,
+    JsonOption,
+    console,
+    group,
+    passphrase,
+    print_json,
+    say,
+)
+from console.homes import Opened
+from console.messages import text
 from console.progress import Progress
+from console.status import Status
 from dialer.logs import configure
-from storage.campaigns import CampaignState
+from storage.campaigns import CampaignState, TargetState
 
 campaign_app = group("Dial runs.")
 
@@ -49,16 +67,123 @@ def campaign_create(
             batches=batch,
             lines=line,
         )
-    typer.echo(f"Created {name} ({campaign}).")
+        say(it, "done.campaign_created", name=name, id=campaign)
+
+
+@campaign_app.command("start")
+def campaign_start(name: str, home: HomeOption = DEFAULT_HOME) -> None:
+    """Let a campaign run, or go on after a pause. `candor dial` does the dialing.
+
+    Example: candor campaign start autumn
+    """
+    with homes.opened(home, passphrase()) as it:
+        campaigns = it.store.campaigns
+        campaigns.start(homes.signed_in(it), campaigns.campaign_named(name))
+        say(it, "done.campaign_started", name=name)
+
+
+@campaign_app.command("pause")
+def campaign_pause(name: str, home: HomeOption = DEFAULT_HOME) -> None:
+    """No new calls until it is started again; live calls go on.
+
+    Example: candor campaign pause autumn
+    """
+    with homes.opened(home, passphrase()) as it:
+        campaigns = it.store.campaigns
+        campaigns.pause(homes.signed_in(it), campaigns.campaign_named(name))
+        say(it, "done.campaign_paused", name=name)
 
 
 @campaign_app.command("stop")
 def campaign_stop(name: str, home: HomeOption = DEFAULT_HOME) -> None:
-    """No new calls; what rings is cancelled, what talks ends politely within 5 s."""
+    """For good: no new calls; what rings is cancelled, what talks ends politely within 5 s.
+
+    Example: candor campaign stop autumn
+    """
     with homes.opened(home, passphrase()) as it:
         campaigns = it.store.campaigns
         campaigns.stop(homes.signed_in(it), campaigns.campaign_named(name))
-    typer.echo(f"Stopping {name}.")
+        say(it, "done.campaign_stopped", name=name)
+
+
+@campaign_app.command("list")
+def campaign_list(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+    """Every campaign with its state and how many of its contacts are dealt with.
+
+    Example: candor campaign list
+    """
+    with homes.opened(home, passphrase()) as it:
+        homes.signed_in(it)
+        found = [statuses.read(it, name) for _, name, _ in it.store.campaigns.campaigns()]
+        language = it.home.settings.language
+    if as_json:
+        print_json([statuses.as_json(status) for status in found])
+        return
+    table = Table()
+    for column in ("campaign", "state", "due", "done", "refused", "live", "attempts"):
+        numeric = column not in ("campaign", "state")
+        table.add_column(text(f"column.{column}", language), justify="right" if numeric else "left")
+    for status in found:
+        targets = status.targets.targets
+        table.add_row(
+            status.name,
+            text(f"state.{status.state}", language),
+            *(str(targets.get(TargetState(state), 0)) for state in ("due", "done", "refused")),
+            str(status.figures.live),
+            str(status.figures.attempts),
+        )
+    console.print(table)
+
+
+@campaign_app.command("status")
+def campaign_status(
+    name: str,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until it is over, or Ctrl-C.")
+    ] = False,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """How a campaign stands: contacts, live calls, ASR, NER, ACD, PDD, outcomes, violations.
+
+    It reads the database only, so it can be left and called again from any terminal while
+    `candor dial` runs elsewhere. With --follow: a live screen in a terminal, a line for each
+    change in a pipe, a JSON object a line with --json.
+
+    Example: candor campaign status autumn --follow
+    """
+    with homes.opened(home, passphrase()) as it:
+        homes.signed_in(it)
+        if follow:
+            _follow(it, name, as_json)
+            return
+        status = statuses.read(it, name)
+        if as_json:
+            print_json(statuses.as_json(status))
+        else:
+            console.print(statuses.screen(status, it.home.settings.language))
+
+
+def _follow(it: Opened, name: str, as_json: bool) -> None:
+    """Until the campaign is over. Ctrl-C only stops watching: that is no failure."""
+    language = it.home.settings.language
+    live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+
+    def show(status: Status, changed: bool) -> None:
+        if as_json:
+            if changed:
+                typer.echo(json.dumps(statuses.as_json(status), ensure_ascii=False))
+        elif live is not None:
+            live.update(statuses.screen(status, language), refresh=True)
+        elif changed:
+            typer.echo(statuses.line(status, language))
+
+    with contextlib.suppress(KeyboardInterrupt):
+        if live is None or as_json:
+            statuses.follow(lambda: statuses.read(it, name), show, time.sleep)
+            return
+        with live:
+            statuses.follow(lambda: statuses.read(it, name), show, time.sleep)
 
 
 def dial(name: str, home: HomeOption = DEFAULT_HOME) -> None:
@@ -70,9 +195,11 @@ def dial(name: str, home: HomeOption = DEFAULT_HOME) -> None:
         configure(it.home.logs / "supervisor.log")
         actor = homes.signed_in(it)
         campaign = it.store.campaigns.campaign_named(name)
+        readiness.check(it.home)
         if it.store.campaigns.campaign_state(campaign) is not CampaignState.RUNNING:
             it.store.campaigns.start(actor, campaign)
         elif not actor.has(Role.OPERATOR):
             raise NotAllowed("only an operator dials", remedy="candor login NAME")
         progress = Progress(console, it.home.settings.language)
         asyncio.run(run.dial(it, actor, campaign, progress))
+        run.raise_if_no_line_worked(it, progress)

@@ -13,6 +13,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from console.homes import Opened
+from console.messages import text
+
 HomeOption = Annotated[
     Path, typer.Option("--home", help="Home folder of this installation.", show_default=True)
 ]
@@ -32,6 +35,11 @@ def passphrase() -> str | None:
 def utc(at: datetime | None) -> datetime | None:
     """A date from the command line: midnight UTC of that day unless it has a time."""
     return None if at is None else at.replace(tzinfo=UTC)
+
+
+def say(it: Opened, message_id: str, **params: object) -> None:
+    """Print a sentence in the home's language."""
+    typer.echo(text(message_id, it.home.settings.language, **params))
 
 
 def print_json(data: Any) -> None:

@@ -17,8 +17,12 @@ from console.commands.common import (
     group,
     passphrase,
     print_json,
+    say,
 )
+from console.homes import Opened
 from storage.contacts import ImportResult
+
+_SHOWN = 20  # rejected rows on the screen; all of them are in the file
 
 contacts_app = group("People to call, and their consent.")
 
@@ -33,12 +37,16 @@ def contacts_import(
 ) -> None:
     """Import a CSV of people and their consent; rejected rows go to a file beside it.
 
+    Exit code 1 if any row was rejected; the others are in.
+
     Example: candor contacts import people.csv --source web_form --batch autumn
     """
     with homes.opened(home, passphrase()) as it:
         result: ImportResult = it.store.contacts.import_csv(
             file, actor=homes.signed_in(it), source=source, batch=batch
         )
+        if not as_json:
+            _show(it, result)
     if as_json:
         print_json(
             {
@@ -49,12 +57,24 @@ def contacts_import(
                 "rejects_file": result.rejects_file,
             }
         )
-        return
-    typer.echo(
-        f"{result.accepted} accepted, {result.duplicates} duplicates, "
-        f"{result.rejected_rows} rejected."
+    raise typer.Exit(1 if result.rejected_rows else 0)
+
+
+def _show(it: Opened, result: ImportResult) -> None:
+    say(
+        it,
+        "done.imported",
+        accepted=result.accepted,
+        duplicates=result.duplicates,
+        rejected=result.rejected_rows,
     )
-    for rejection in result.rejected[:20]:
-        typer.echo(f"  row {rejection.row}: {rejection.field}: {rejection.cause}")
+    for rejection in result.rejected[:_SHOWN]:
+        say(
+            it,
+            "done.import_row",
+            row=rejection.row,
+            field=rejection.field,
+            cause=rejection.cause,
+        )
     if result.rejects_file is not None:
-        typer.echo(f"Rejected rows are in {result.rejects_file}.")
+        say(it, "done.import_rejects", file=result.rejects_file)

@@ -15,6 +15,7 @@ from compliance.facts import HomeKind, Role
 from console import homes
 from console.commands.common import DEFAULT_HOME, HomeOption, passphrase
 from console.commands.lab import init_lab
+from storage.people import check_person
 
 
 def init(
@@ -35,6 +36,10 @@ def init(
         return
     if not company:
         raise BadInput("a company name is needed", field="--company", remedy="--company NAME")
+    homes.check_empty(home)
+    name = typer.prompt("Administrator's name")
+    password = typer.prompt("Password (8 characters or more)", hide_input=True)
+    check_person(name, password, [Role.ADMIN])  # before anything is made
     homes.create(
         home,
         kind=HomeKind.PRODUCTION,
@@ -43,8 +48,6 @@ def init(
         language=language,
         passphrase=passphrase(),
     )
-    name = typer.prompt("Administrator's name")
-    password = typer.prompt("Password (8 characters or more)", hide_input=True)
     with homes.opened(home, passphrase()) as it:
         it.store.people.add_person(None, name, password, [Role.ADMIN])
     typer.echo(f"Made {home}. Next: candor login {name} --home {home}")
@@ -60,18 +63,3 @@ def login(name: str, home: HomeOption = DEFAULT_HOME) -> None:
         actor = it.store.people.sign_in(name, password)
         homes.remember(home, it.store.people.issue_session(actor, timedelta(hours=8)))
     typer.echo(f"Signed in as {name} ({', '.join(sorted(actor.roles))}).")
-
-
-def add_person(
-    name: str,
-    role: Annotated[list[Role], typer.Option(help="May be given several times.")],
-    home: HomeOption = DEFAULT_HOME,
-) -> None:
-    """Add a person with one or more roles (administrators only).
-
-    Example: candor person li --role author
-    """
-    password = typer.prompt("Their first password", hide_input=True)
-    with homes.opened(home, passphrase()) as it:
-        it.store.people.add_person(homes.signed_in(it), name, password, role)
-    typer.echo(f"Added {name}.")

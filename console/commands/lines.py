@@ -4,13 +4,26 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 
 from compliance.facts import LineFacts
-from console import homes
-from console.commands.common import DEFAULT_HOME, HomeOption, group, passphrase, utc
+from console import homes, papers
+from console.commands.common import (
+    DEFAULT_HOME,
+    HomeOption,
+    JsonOption,
+    console,
+    group,
+    passphrase,
+    print_json,
+    say,
+    utc,
+)
+from console.messages import text
+from dialer.policies import load_rulebook
 
 lines_app = group("SIP lines and their papers.")
 
@@ -53,4 +66,68 @@ def lines_add(
     )
     with homes.opened(home, passphrase()) as it:
         it.store.lines.add_line(homes.signed_in(it), facts)
-    typer.echo(f"Added line {line}.")
+        say(it, "done.line_added", line=line)
+
+
+@lines_app.command("list")
+def lines_list(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+    """Every line with its papers and the days each is still good.
+
+    Example: candor lines list
+    """
+    with homes.opened(home, passphrase()) as it:
+        homes.signed_in(it)
+        lines, now = it.store.lines.lines(), it.clock.wall()
+        language = it.home.settings.language
+        asked = load_rulebook(it.home.settings.policy.profiles).policy.line_papers
+    if as_json:
+        print_json([_json(line, now, asked) for line in lines])
+        return
+    table = Table()
+    for column in ("line", "carrier", "kind", "address", "caller_id", "enabled"):
+        table.add_column(text(f"column.{column}", language))
+    for paper in papers.PAPERS:
+        table.add_column(text(f"paper.{paper}", language), justify="right")
+    for line in lines:
+        needed = papers.asked_for(line, asked)
+        table.add_row(
+            line.id,
+            line.carrier,
+            line.kind,
+            line.address,
+            line.caller_id,
+            text("yes" if line.enabled else "no", language),
+            *(_days(line, paper, now, paper in needed, language) for paper in papers.PAPERS),
+        )
+    console.print(table)
+
+
+def _days(line: LineFacts, paper: str, now: datetime, needed: bool, language: str) -> str:
+    left = papers.days_left(line, paper, now)
+    if left is None:
+        return text("paper.missing", language) if needed else ""
+    end = papers.until(line, paper)
+    over = end is not None and end <= now
+    days = text("paper.ended" if over else "paper.days", language, days=abs(left))
+    return f"{end:%Y-%m-%d} {days}"
+
+
+def _json(line: LineFacts, now: datetime, asked: frozenset[str]) -> dict[str, Any]:
+    return {
+        "line": line.id,
+        "carrier": line.carrier,
+        "kind": line.kind,
+        "address": line.address,
+        "caller_id": line.caller_id,
+        "enabled": line.enabled,
+        "encrypted": line.encrypted,
+        "papers": {
+            paper: {
+                "until": end.isoformat() if (end := papers.until(line, paper)) else None,
+                "days_left": papers.days_left(line, paper, now),
+                "needed": paper in papers.asked_for(line, asked),
+            }
+            for paper in papers.PAPERS
+        },
+        "missing": list(papers.missing(line, asked, now)),
+    }

@@ -3,15 +3,78 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.table import Table
 
-from console import homes, submissions
-from console.commands.common import DEFAULT_HOME, HomeOption, group, passphrase
+from console import homes, lint, submissions
+from console.commands.common import (
+    DEFAULT_HOME,
+    HomeOption,
+    JsonOption,
+    console,
+    group,
+    passphrase,
+    print_json,
+    say,
+)
+from console.messages import text
+from dialer.settings import Home
 
-script_app = group("What the bot says: submit, approve.")
+script_app = group("What the bot says: check, submit, approve.")
+
+
+@script_app.command("lint")
+def script_lint(
+    file: Path,
+    industry: Annotated[
+        str, typer.Option(help="general, finance, education or retail; default: the home's.")
+    ] = "",
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Check a script's format and wording and measure its disclosure; nothing is handed in.
+
+    Nobody need be signed in. The home, where there is one, tells industry and language.
+    Exit code 1 if anything is found.
+
+    Example: candor script lint examples/demo/script.zh.yaml
+    """
+    here = Home(home) if (home / "candor.toml").exists() else None
+    language = here.settings.language if here else "en"
+    report = lint.lint(
+        lint.read_source(file),
+        industry=industry or (here.settings.policy.industry if here else "general"),
+        language=language,
+        prompts=here.prompts if here else None,
+    )
+    if as_json:
+        print_json({"file": str(file), "ok": not report.findings, **dataclasses.asdict(report)})
+    else:
+        _show(report, file, language)
+    raise typer.Exit(1 if report.findings else 0)
+
+
+def _show(report: lint.Report, file: Path, language: str) -> None:
+    for finding in report.findings:
+        place = ":".join(part for part in (str(file), finding.position) if part)
+        remedy = f" -> {finding.remedy}" if finding.remedy else ""
+        about = ": ".join(part for part in (finding.where, finding.requirement) if part)
+        typer.echo(f"{place}: {about}: {finding.reason}{remedy}")
+    if report.disclosure_end_ms is not None:
+        typer.echo(
+            text(
+                "lint.measured",
+                language,
+                ms=report.disclosure_end_ms,
+                opening=(report.opening_ms or 0) / 1000,
+            )
+        )
+    key = "lint.findings" if report.findings else "lint.clean"
+    typer.echo(text(key, language, count=len(report.findings), industry=report.industry))
 
 
 @script_app.command("submit")
@@ -24,12 +87,16 @@ def script_submit(
 
     Example: candor script submit examples/demo/script.zh.yaml --id welcome
     """
+    source = lint.read_source(file)
     with homes.opened(home, passphrase()) as it:
-        version = submissions.submit(it, homes.signed_in(it), file.read_text("utf-8"), script)
-    typer.echo(
-        f"Submitted {version.id}: disclosure ends at {version.disclosure_end_ms:.0f} ms, "
-        f"{len(version.lint)} findings. Next: candor script approve {version.id}"
-    )
+        version = submissions.submit(it, homes.signed_in(it), source, script)
+        say(
+            it,
+            "done.script_submitted",
+            version=version.id,
+            ms=version.disclosure_end_ms or 0.0,
+            findings=len(version.lint),
+        )
     for finding in version.lint:
         typer.echo(f"  {finding}")
 
@@ -43,4 +110,46 @@ def script_approve(version: str, home: HomeOption = DEFAULT_HOME) -> None:
     with homes.opened(home, passphrase()) as it:
         found = it.store.scripts.script_version(version)
         it.store.scripts.approve(homes.signed_in(it), found)
-    typer.echo(f"Approved {version}.")
+        say(it, "done.script_approved", version=version)
+
+
+@script_app.command("list")
+def script_list(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+    """Every submitted version: who signed it, when its disclosure ends, what the check found.
+
+    Example: candor script list
+    """
+    with homes.opened(home, passphrase()) as it:
+        homes.signed_in(it)
+        versions = it.store.scripts.versions()
+        language = it.home.settings.language
+    if as_json:
+        print_json(
+            [
+                {
+                    "version": v.id,
+                    "script": v.script,
+                    "number": v.number,
+                    "language": v.language,
+                    "digest": v.digest,
+                    "disclosure_end_ms": v.disclosure_end_ms,
+                    "findings": list(v.lint),
+                    "author": v.author,
+                    "submitted_at": v.submitted_at.isoformat(),
+                    "approved": v.is_approved,
+                    "approved_by": v.approved_by,
+                    "approved_at": v.approved_at.isoformat() if v.approved_at else None,
+                }
+                for v in versions
+            ]
+        )
+        return
+    table = Table()
+    for column in ("script", "number", "version", "submitted", "disclosure", "findings", "signed"):
+        table.add_column(text(f"column.{column}", language), no_wrap=column == "version")
+    for v in versions:
+        end = "" if v.disclosure_end_ms is None else f"{v.disclosure_end_ms:.0f} ms"
+        signed = f"{v.approved_at:%Y-%m-%d}" if v.is_approved and v.approved_at else ""
+        row = (v.script, str(v.number), v.id, f"{v.submitted_at:%Y-%m-%d}", end, str(len(v.lint)))
+        table.add_row(*row, signed or text("script.unsigned", language))
+    console.print(table)

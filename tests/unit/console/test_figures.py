@@ -26,7 +26,11 @@ def attempt(outcome: Outcome | None, blame: Blame = Blame.CALLEE, **fields: Any)
 
 
 def answered(outcome: Outcome | None = Outcome.ACCEPTED, **fields: Any) -> AttemptFacts:
-    known = {"answered_at": AT, "ringing_at": AT + ms(20), "duration_ms": 10_000} | fields
+    known: dict[str, Any] = {
+        "answered_at": AT,
+        "ringing_at": AT + ms(20),
+        "duration_ms": 10_000,
+    } | fields
     return attempt(outcome, **known)
 
 

@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A home looked at part by part, as far as it opens; reads only."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import Engine, make_url, text
+
+from compliance.clock import Clock
+from compliance.errors import StorageError
+from compliance.facts import HomeKind, LineFacts, Role
+from compliance.rulebook import Rulebook
+from console import papers, readiness
+from console.diagnosis import Diagnosis, fail, guarded, ok, warn
+from dialer.policies import load_rulebook
+from dialer.settings import Home
+from storage.anchors import FolderAnchor
+from storage.database import READ_ONLY, check_version, make_engine, network_file_system
+from storage.keys import FileKeyring
+from storage.sequencer import verify_start
+from storage.store import Store
+
+_FREE_FAIL, _FREE_WARN = 200 << 20, 2 << 30  # bytes; an hour of one call is 56 MB
+_CLOCK_SLACK = timedelta(seconds=1)
+_NEEDED = (Role.ADMIN, Role.COMPLIANCE, Role.OPERATOR)  # without these nothing is dialed
+_PEOPLE = (*_NEEDED, Role.AUTHOR, Role.AUDITOR)
+
+
+@dataclass(slots=True)
+class HomeCheckup:
+    """The checks of one home, in their order; each needs what those before it opened."""
+
+    home: Home
+    clock: Clock
+    passphrase: str | None = None
+
+    def run(self) -> Iterator[Diagnosis]:
+        """Every check, whatever the others find."""
+        yield from guarded("home", self._folder)
+        yield from guarded("private", self._private)
+        yield from guarded("disk", self._disk)
+        yield from guarded("policy", self._policy)
+        yield from guarded("calendar", self._calendar)
+        yield from guarded("sip", self._sip)
+        keyrings: list[FileKeyring] = []
+        yield from guarded("keys", lambda: self._keys(keyrings))
+        yield from guarded("filesystem", self._filesystem)
+        path = self._database_path()
+        if path is not None and not path.is_file():
+            yield fail("database", "missing", file=path.name)
+            return
+        with self._engine() as engine:
+            if engine is None:
+                yield from guarded("database", lambda: [self._unopened()])
+                return
+            found = guarded("database", lambda: self._database(engine))
+            yield from found
+            if not keyrings or any(d.level == "fail" for d in found):
+                return
+            yield from guarded("ledger", lambda: self._ledger(engine, keyrings[0]))
+            yield from self._inside(engine, keyrings[0])
+
+    def _inside(self, engine: Engine, keyring: FileKeyring) -> Iterator[Diagnosis]:
+        try:
+            node = self.home.settings.node
+            store = Store(engine, keyring, node=node, clock=self.clock)
+        except StorageError as error:
+            yield fail("database", "broken", cause=error.detail, remedy=error.remedy)
+            return
+        for check, look in (
+            ("clock", self._clock),
+            ("people", self._people),
+            ("script", self._script),
+            ("lines", self._lines),
+        ):
+            yield from guarded(check, functools.partial(look, store))
+
+    # ------------------------------------------------------------ the folder
+
+    def _folder(self) -> Iterator[Diagnosis]:
+        faults = readiness.socket_faults(self.home)
+        for fault in faults:
+            yield fail("home", "broken", cause=fault.detail, remedy=fault.remedy)
+        if not faults:
+            yield ok("home", home=self.home.root)
+
+    def _private(self) -> Iterator[Diagnosis]:
+        home = self.home
+        loose = [
+            f"{path.relative_to(home.root)} ({stat.S_IMODE(path.stat().st_mode):04o})"
+            for path in (home.keys.parent, home.keys, *sorted(home.root.glob("*.db*")))
+            if path.exists() and path.stat().st_mode & 0o077
+        ]
+        if home.root.stat().st_mode & 0o077 and loose:
+            yield fail("private", "open", files=", ".join(loose))
+        elif home.root.stat().st_mode & 0o077:
+            yield warn("private", "folder", home=home.root)
+        else:
+            yield ok("private")
+
+    def _disk(self) -> Iterator[Diagnosis]:
+        place = self.home.objects if self.home.objects.is_dir() else self.home.root
+        free = shutil.disk_usage(place).free
+        hours = round(free / (16_000 * 3600))
+        told: dict[str, object] = {"free": f"{free / (1 << 30):.1f}", "hours": hours}
+        if free < _FREE_FAIL:
+            yield fail("disk", "full", **told)
+        elif free < _FREE_WARN:
+            yield warn("disk", "low", **told)
+        else:
+            yield ok("disk", **told)
+
+    def _filesystem(self) -> Iterator[Diagnosis]:
+        mounts = Path("/proc/self/mounts")
+        listed = mounts.read_text("utf-8", "surrogateescape") if mounts.exists() else ""
+        path = self._database_path()
+        kind = network_file_system(path, listed) if path is not None else ""
+        yield fail("filesystem", "network", kind=kind) if kind else ok("filesystem")
+
+    # ------------------------------------------------------------ rules
+
+    def _rulebook(self) -> Rulebook:
+        return load_rulebook(self.home.settings.policy.profiles)
+
+    def _policy(self) -> Iterator[Diagnosis]:
+        rulebook = self._rulebook()
+        today = self.clock.wall().date()
+        names = ", ".join(profile.id for profile in rulebook.profiles)
+        for profile in rulebook.profiles:
+            ended = profile.effective_until is not None and today > profile.effective_until
+            if ended or today < profile.effective_from:
+                yield fail("policy", "not_in_force", profile=profile.id)
+        unchecked = [
+            p.id for p in rulebook.profiles if not p.verified and HomeKind.PRODUCTION in p.homes
+        ]
+        if unchecked:
+            yield warn("policy", "unverified", profiles=", ".join(unchecked))
+        else:
+            yield ok("policy", profiles=names, digest=rulebook.digest[:12])
+
+    def _calendar(self) -> Iterator[Diagnosis]:
+        rulebook = self._rulebook()
+        year = self.clock.wall().year
+        regions = sorted({day.region for day in rulebook.policy.days if day.region})
+        complete = True
+        for region in regions:
+            for wanted, tell in ((year, fail), (year + 1, warn)):
+                if (region, wanted) not in rulebook.calendars:
+                    complete = False
+                    case = "missing" if wanted == year else "next"
+                    yield tell("calendar", case, region=region, year=wanted)
+        if not regions:
+            yield ok("calendar", "none")
+        elif complete:
+            yield ok("calendar", regions=", ".join(regions), year=year, next=year + 1)
+
+    def _sip(self) -> Iterator[Diagnosis]:
+        faults = readiness.sip_faults(self.home)
+        for fault in faults:
+            yield fail("sip", "broken", cause=fault.detail, remedy=fault.remedy)
+        sip = self.home.settings.sip
+        if not faults:
+            yield ok("sip", "ok" if sip.sip_port else "any", host=sip.host, port=sip.sip_port)
+
+    # ------------------------------------------------------------ keys, database, ledger
+
+    def _keys(self, keyrings: list[FileKeyring]) -> Iterator[Diagnosis]:
+        keyrings.append(FileKeyring.open(self.home.keys, self.passphrase))
+        yield ok("keys", fingerprint=keyrings[0].fingerprint()[:24])
+
+    def _database_path(self) -> Path | None:
+        """The SQLite file; None: another database."""
+        try:
+            url = make_url(self.home.database_url)
+        except Exception:  # told by the check of the database
+            return None
+        is_file = url.get_backend_name() == "sqlite" and url.database
+        return Path(str(url.database)) if is_file else None
+
+    @contextmanager
+    def _engine(self) -> Iterator[Engine | None]:
+        try:
+            engine = make_engine(self.home.database_url)
+        except Exception:  # told by the check of the database
+            yield None
+            return
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+
+    def _unopened(self) -> Diagnosis:
+        make_engine(self.home.database_url).dispose()
+        return ok("database")
+
+    def _database(self, engine: Engine) -> Iterator[Diagnosis]:
+        check_version(engine)
+        if engine.dialect.name == "sqlite":
+            with engine.connect().execution_options(**READ_ONLY) as connection:
+                answer = connection.execute(text("PRAGMA quick_check(1)")).scalar()
+            if answer != "ok":
+                yield fail("database", "damaged")
+                return
+        yield ok("database")
+
+    def _ledger(self, engine: Engine, keyring: FileKeyring) -> Iterator[Diagnosis]:
+        anchors = self.home.anchors
+        size = verify_start(engine, [FolderAnchor(anchors)], keyring)
+        path = self._database_path()
+        together = (
+            path is not None
+            and anchors.is_dir()
+            and anchors.stat().st_dev == path.stat().st_dev
+            and self.home.settings.storage.anchors == "anchors"
+        )
+        if together:
+            yield warn("ledger", "together", size=size)
+        else:
+            yield ok("ledger", size=size)
+
+    def _clock(self, store: Store) -> Iterator[Diagnosis]:
+        newest = store.journal.newest()
+        now = self.clock.wall()
+        if newest is not None and newest > now + _CLOCK_SLACK:
+            yield fail("clock", "behind", seconds=round((newest - now).total_seconds()))
+        else:
+            yield ok("clock", now=f"{now:%Y-%m-%d %H:%M:%S}")
+
+    # ------------------------------------------------------------ what a campaign needs
+
+    def _people(self, store: Store) -> Iterator[Diagnosis]:
+        held = store.people.roles_in_office()
+        lacking = [role for role in _PEOPLE if not held[role]]
+        if any(role in _NEEDED for role in lacking):
+            yield fail("people", "needed", roles=", ".join(lacking))
+        elif lacking:
+            yield warn("people", "lacking", roles=", ".join(lacking))
+        else:
+            yield ok("people", roles=", ".join(f"{role} {held[role]}" for role in _PEOPLE))
+
+    def _script(self, store: Store) -> Iterator[Diagnosis]:
+        signed = [version for version in store.scripts.versions() if version.is_approved]
+        if signed:
+            yield ok("script", count=len(signed), newest=f"{signed[-1].script} {signed[-1].number}")
+        else:
+            yield fail("script", "none")
+
+    def _lines(self, store: Store) -> Iterator[Diagnosis]:
+        lines, now = store.lines.lines(), self.clock.wall()
+        if not lines:
+            yield fail("lines", "none")
+            return
+        asked = self._rulebook().policy.line_papers
+        usable = [li for li in lines if li.enabled and not papers.missing(li, asked, now)]
+        if not usable:
+            yield fail("lines", "unusable", count=len(lines))
+        for line in lines:
+            yield self._line(line, asked, store.home)
+
+    def _line(self, line: LineFacts, asked: frozenset[str], kind: HomeKind) -> Diagnosis:
+        now = self.clock.wall()
+        if not line.enabled:
+            return ok("lines", "off", line=line.id)
+        gone = papers.missing(line, asked, now)
+        if gone:
+            return warn("lines", "papers", line=line.id, papers=", ".join(gone))
+        left = {
+            paper: papers.days_left(line, paper, now) for paper in papers.asked_for(line, asked)
+        }
+        known = {paper: days for paper, days in left.items() if days is not None}
+        paper = min(known, key=lambda name: known[name], default="")
+        # Outside production papers are made up by the program itself.
+        if paper and known[paper] < papers.WARN_DAYS and kind is HomeKind.PRODUCTION:
+            return warn("lines", "soon", line=line.id, paper=paper, days=known[paper])
+        return ok("lines", line=line.id, days=known.get(paper, "–"))
