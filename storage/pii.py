@@ -68,6 +68,11 @@ def unseal(
         ) from None
 
 
+def sealed_under(sealed: bytes) -> str:
+    """Id of the master key that a sealed value or a wrapped key names; empty: it names none."""
+    return sealed[1:_HEAD_BYTES].hex() if len(sealed) >= _HEAD_BYTES else ""
+
+
 def number_index(keyring: Keyring, number: Number) -> bytes:
     """Blind index of a number for contacts, caps and attempts (32 bytes)."""
     return keyring.blind("number", number.e164.encode())

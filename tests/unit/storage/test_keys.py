@@ -1,21 +1,32 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import base64
+import errno
 import json
+import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-import storage.keys
+import storage.key_document
 from compliance.errors import BadInput, Corrupt, StorageError
-from storage.keys import FileKeyring, fingerprint_of, hkdf_sha256, length_prefixed
+from storage.key_sources import Asked, KeyKind, KeySource
+from storage.keys import (
+    RECHECK_S,
+    FileKeyring,
+    hkdf_sha256,
+    length_prefixed,
+)
+from storage.keys_environment import VARIABLE, new_document
 
 
 @pytest.fixture
 def cheap_scrypt(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage.keys, "_SCRYPT_N", 2**10)
+    monkeypatch.setattr(storage.key_document, "_SCRYPT_N", 2**10)
 
 
 def test_same_keys_after_opening(tmp_path: Path) -> None:
@@ -108,30 +119,8 @@ def test_other_documents_and_newer_versions(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="upgrade"):
         FileKeyring.open(path)
     path.write_text("{}")
-    with pytest.raises(BadInput, match="not a Candor key file"):
+    with pytest.raises(BadInput, match="not a Candor keyring"):
         FileKeyring.open(path)
-
-
-def test_wrap_binds_context_and_detects_every_flip(tmp_path: Path) -> None:
-    ring = FileKeyring.create(tmp_path / "keys.json")
-    wrapped = ring.wrap(b"k" * 32, b"a")
-    assert wrapped != ring.wrap(b"k" * 32, b"a")
-    with pytest.raises(Corrupt):
-        ring.unwrap(wrapped, b"b")
-    for at in range(len(wrapped)):
-        altered = bytearray(wrapped)
-        altered[at] ^= 0x80
-        with pytest.raises(Corrupt):
-            ring.unwrap(bytes(altered), b"a")
-    with pytest.raises(Corrupt, match="cut short"):
-        ring.unwrap(wrapped[:20], b"a")
-
-
-def test_another_ring_names_the_missing_master(tmp_path: Path) -> None:
-    ring = FileKeyring.create(tmp_path / "a.json")
-    other = FileKeyring.create(tmp_path / "b.json")
-    with pytest.raises(Corrupt, match=ring.key_id()):
-        other.unwrap(ring.wrap(bytes(32), b""), b"")
 
 
 def test_purposes_have_separate_keys_and_refusals_a_root_of_their_own(tmp_path: Path) -> None:
@@ -146,14 +135,6 @@ def test_purposes_have_separate_keys_and_refusals_a_root_of_their_own(tmp_path: 
     assert ring.derive("column") != ring.derive("wrap")
     with pytest.raises(ValueError, match="purpose"):
         ring.blind("Not A Purpose", b"")
-
-
-def test_signature_and_fingerprint(tmp_path: Path) -> None:
-    ring = FileKeyring.create(tmp_path / "keys.json")
-    Ed25519PublicKey.from_public_bytes(ring.public_key()).verify(ring.sign(b"data"), b"data")
-    assert ring.fingerprint() == fingerprint_of(ring.public_key())
-    assert ring.fingerprint().startswith("ed25519:")
-    assert len(ring.fingerprint()) == 8 + 64
 
 
 def test_repr_holds_no_secret(tmp_path: Path) -> None:
@@ -178,3 +159,163 @@ def test_hkdf_matches_rfc_5869_case_1() -> None:
 def test_length_prefixes_are_unambiguous() -> None:
     assert length_prefixed("ab", "c") != length_prefixed("a", "bc")
     assert length_prefixed("ab") != length_prefixed("ab", "")
+
+
+# ---------------------------------------------------------------- other processes
+
+
+class Ticks:
+    """A monotonic clock moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def two_rings(path: Path, passphrase: str | None = None) -> tuple[FileKeyring, FileKeyring, Ticks]:
+    """One that runs and one that rotates, as two processes have them."""
+    ticks = Ticks()
+    FileKeyring.create(path, passphrase)
+    running = FileKeyring.open(path, passphrase, monotonic=ticks)
+    return running, FileKeyring.open(path, passphrase), ticks
+
+
+@pytest.mark.usefixtures("cheap_scrypt")
+@pytest.mark.parametrize("passphrase", [None, "secret"])
+def test_a_running_ring_takes_up_what_another_process_made(
+    tmp_path: Path, passphrase: str | None
+) -> None:
+    running, other, ticks = two_rings(tmp_path / "keys.json", passphrase)
+    old = running.key_id()
+    other.add_master("0a0b0c0d")
+    assert running.unwrap(other.wrap(bytes(32), b"c"), b"c") == bytes(32)  # at once
+    other.add_master("0a0b0c0e")
+    assert running.key_id() == "0a0b0c0d"  # sealing: within a second
+    ticks.now += RECHECK_S
+    assert running.key_id() == "0a0b0c0e"
+    other.remove_master(old)
+    ticks.now += RECHECK_S
+    assert running.key_ids() == ("0a0b0c0d", "0a0b0c0e")
+
+
+def test_a_prepared_key_opens_everywhere_before_anybody_seals_under_it(tmp_path: Path) -> None:
+    running, other, ticks = two_rings(tmp_path / "keys.json")
+    old = running.key_id()
+    other.add_master("0a0b0c0d", use=False)
+    ticks.now += RECHECK_S
+    assert (running.key_id(), running.prepared()) == (old, "0a0b0c0d")
+    with pytest.raises(BadInput, match="prepared already"):
+        other.add_master("0a0b0c0e")
+    other.use_master("0a0b0c0d")
+    ticks.now += RECHECK_S
+    assert (running.key_id(), running.prepared()) == ("0a0b0c0d", None)
+    assert FileKeyring.open(tmp_path / "keys.json").prepared() is None
+
+
+def test_a_ring_whose_file_is_gone_goes_on_with_the_keys_it_has(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    running, other, ticks = two_rings(path)
+    wrapped = running.wrap(bytes(32), b"c")
+    other.add_master("0a0b0c0d")
+    newer = other.wrap(bytes(32), b"c")
+    kept = path.rename(tmp_path / "elsewhere.json")
+    ticks.now += RECHECK_S
+    assert running.unwrap(wrapped, b"c") == bytes(32)
+    with pytest.raises(BadInput, match="no key file"):
+        running.unwrap(newer, b"c")
+    kept.rename(path)
+    assert running.unwrap(newer, b"c") == bytes(32)
+
+
+@pytest.mark.usefixtures("cheap_scrypt")
+def test_a_changed_passphrase(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    running, other, ticks = two_rings(path, "first")
+    wrapped = running.wrap(bytes(32), b"c")
+    other.change_passphrase("second")
+    other.add_master("0a0b0c0d")
+    ticks.now += RECHECK_S
+    assert running.unwrap(wrapped, b"c") == bytes(32)
+    with pytest.raises(StorageError, match="passphrase has changed"):
+        running.unwrap(other.wrap(bytes(32), b"c"), b"c")
+    with pytest.raises(BadInput, match="does not open"):
+        FileKeyring.open(path, "first")
+    assert FileKeyring.open(path, "second").key_id() == "0a0b0c0d"
+    other.change_passphrase(None)
+    assert not FileKeyring.is_sealed(path)
+    assert FileKeyring.open(path).unwrap(wrapped, b"c") == bytes(32)
+
+
+def test_another_homes_key_file_is_not_taken_up(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    running, _, ticks = two_rings(path)
+    mine = running.key_id()
+    other = FileKeyring.create(tmp_path / "other.json")
+    (tmp_path / "other.json").replace(path)
+    ticks.now += RECHECK_S
+    assert running.key_id() == mine
+    with pytest.raises(Corrupt, match="another home"):
+        running.unwrap(other.wrap(bytes(32), b"c"), b"c")
+    with pytest.raises(Corrupt, match="another home"):
+        running.add_master("0a0b0c0d")
+    assert FileKeyring.open(path).key_ids() == other.key_ids()
+
+
+_ADD = """
+import sys
+from storage.keys import FileKeyring
+ring = FileKeyring.open(sys.argv[1])
+for key_id in sys.argv[2:]:
+    ring.add_master(key_id)
+"""
+
+
+def test_processes_that_add_keys_at_once_lose_none(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    first = FileKeyring.create(path).key_id()
+    ids = [[f"{process:02x}{number:06x}" for number in range(10)] for process in range(3)]
+    running = [subprocess.Popen([sys.executable, "-c", _ADD, path, *mine]) for mine in ids]
+    assert [process.wait(30) for process in running] == [0, 0, 0]
+    assert set(FileKeyring.open(path).key_ids()) == {first, *ids[0], *ids[1], *ids[2]}
+    assert [p.name for p in tmp_path.iterdir()] == ["keys.json"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_key_that_cannot_be_written_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "keys.json"
+    ring = FileKeyring.create(path)
+    before, key_id = path.read_bytes(), ring.key_id()
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", full)
+        with pytest.raises(StorageError, match="cannot be written"):
+            ring.add_master("0a0b0c0d")
+    assert ring.key_ids() == (key_id,)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["keys.json"]
+
+
+# ---------------------------------------------------------------- the environment
+
+
+@pytest.mark.parametrize("text", ["", "not base64!", "e30=", new_document()[:-40]])
+def test_a_variable_that_is_no_keyring(text: str) -> None:
+    with pytest.raises((BadInput, Corrupt)) as caught:
+        KeySource(KeyKind.ENVIRONMENT, Path("none")).open(None, {VARIABLE: text})
+    assert not text or text not in str(caught.value)
+
+
+def test_a_key_file_in_base64_is_a_variable(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    ring = FileKeyring.create(path)
+    text = base64.encodebytes(path.read_bytes()).decode()  # in lines, as base64(1) writes it
+    source = KeySource(KeyKind.ENVIRONMENT, path)
+    assert source.asks({VARIABLE: text}) is Asked.NOTHING
+    assert source.open(None, {VARIABLE: text}).fingerprint() == ring.fingerprint()

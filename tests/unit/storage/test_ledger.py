@@ -15,7 +15,9 @@ from storage import ledger, merkle
 from storage.base import Base
 from storage.checkpoint import parse_note
 from storage.database import make_engine
+from storage.key_document import Secrets
 from storage.keys import FileKeyring
+from storage.keys_memory import MemoryKeyring
 from storage.ledger import FolderAnchor, Sequencer
 from storage.ledger_tables import (
     LedgerCheckpoint,
@@ -445,12 +447,14 @@ def test_damaged_head_is_named(engine: Engine, sequencer: Sequencer, ring: FileK
 def vector_export(tmp_path: Path) -> Path:
     """Two nodes, five entries, two checkpoints under the key of RFC 8032's first test."""
     seed = bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
-    ring = FileKeyring(
-        masters={"00000000": bytes(32)},
-        current="00000000",
-        index=bytes(32),
-        refusal=bytes(32),
-        signing=seed,
+    ring = MemoryKeyring(
+        Secrets(
+            masters={"00000000": bytes(32)},
+            current="00000000",
+            index=bytes(32),
+            refusal=bytes(32),
+            signing=seed,
+        )
     )
     engine = make_engine(f"sqlite:///{tmp_path / 'vector.db'}")
     Base.metadata.create_all(engine)
