@@ -15,12 +15,13 @@ import typer
 from sqlalchemy.exc import DBAPIError
 
 from compliance.errors import BadInput, CandorError, NotAllowed, SignInFailed
-from console.commands import calls, campaigns, demo, doctor, homes, lab
+from console.commands import calls, campaigns, demo, doctor, homes, lab, previews, stops, subjects
 from console.commands.agents import agents_app, callbacks_app
 from console.commands.calls import calls_app
 from console.commands.campaigns import campaign_app
 from console.commands.common import errors
 from console.commands.contacts import contacts_app
+from console.commands.gate import gate_app
 from console.commands.ledger import ledger_app
 from console.commands.lines import lines_app
 from console.commands.models import models_app
@@ -41,13 +42,17 @@ app.add_typer(person_app, name="person")
 app.add_typer(contacts_app, name="contacts")
 app.add_typer(script_app, name="script")
 app.add_typer(lines_app, name="lines")
+campaign_app.command("preview")(previews.campaign_preview)
 campaign_app.command("test")(lab.campaign_test)
 app.add_typer(campaign_app, name="campaign")
 app.command()(campaigns.dial)
+app.command()(stops.stop_all)
+app.add_typer(gate_app, name="gate")
 app.add_typer(calls_app, name="calls")
 app.command("replay")(calls.replay_call)
 app.add_typer(agents_app, name="agents")
 app.add_typer(callbacks_app, name="callbacks")
+app.command()(subjects.subject)
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(models_app, name="models")
 app.command("doctor")(doctor.doctor_command)

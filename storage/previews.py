@@ -13,9 +13,10 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from compliance.errors import BadInput
-from compliance.facts import Actor, Contact, DialRequest, Evolve, Number, Role
+from compliance.facts import Actor, Contact, DialRequest, Evolve, LineFacts, Number, Role
 from storage.campaigns import TargetState, as_started
 from storage.context import Context, new_id
+from storage.lines import lines_of
 from storage.models import Batch, CampaignRow, ContactRow, Target
 from storage.numbers import timezone_of
 from storage.requests import contact_of, contact_rows, request_of, requests_for
@@ -32,6 +33,7 @@ class Looked(Evolve):
 
     request: DialRequest
     in_campaign: bool
+    as_if_started: bool  # the campaign waits for its start
 
 
 class Previews:
@@ -43,9 +45,10 @@ class Previews:
     def look_up(self, actor: Actor, campaign_id: str, number: Number) -> Looked:
         """What the gate would decide on if ``number`` were claimed for the campaign now.
 
-        A number outside the campaign is taken from the batch it was last imported with; one
-        nobody imported becomes a contact without source and consent. The look-up is in the
-        ledger before the caller sees anything.
+        A draft or paused campaign is taken as if ``actor`` had just started it. A number
+        outside the campaign is taken from the batch it was last imported with; one nobody
+        imported becomes a contact without source and consent. The look-up is in the ledger
+        before the caller sees anything.
 
         Raises:
             NotAllowed: neither operator, compliance officer nor auditor.
@@ -70,13 +73,19 @@ class Previews:
             else:
                 stranger = Contact(STRANGER, number, timezone=timezone_of(number))
                 (request,) = requests_for(context, session, campaign, {new_id(): stranger}, now)
-        return Looked(request, inside)
+            facts = as_started(session, campaign, actor)
+        return Looked(request.evolve(campaign=facts), inside, facts.state != campaign.state)
 
     def due(self, campaign_id: str) -> int:
         """How many contacts of a campaign still wait for their turn."""
         query = select(func.count()).select_from(Target).where(*_due(campaign_id))
         with self._context.read() as session:
             return session.scalar(query) or 0
+
+    def lines(self, campaign_id: str) -> tuple[LineFacts, ...]:
+        """The campaign's lines, in its order."""
+        with self._context.read() as session:
+            return lines_of(session, campaign_id)
 
     def requests(self, actor: Actor, campaign_id: str) -> Iterator[DialRequest]:
         """A request for every contact that still waits; a draft or paused campaign as if

@@ -33,13 +33,14 @@ from storage.models import (
     GateRefusal,
     LabTester,
     Lease,
+    Person,
     RecordingTrack,
     Target,
 )
 from storage.refusals import refusals_of, withdraw, withdrawn_at
 from storage.requests import consent_of
 
-ERASED = "delete rows, shred keys"  # the method, as the destruction record names it
+ERASED = "delete_rows_shred_keys"  # the method, as the destruction record names it
 _REQUEST = "request"
 
 
@@ -88,6 +89,7 @@ class HeldDestruction(Evolve):
     id: str
     at: datetime
     by: str  # actor id
+    operator: str  # their name
     method: str
     reason: str
     what: Mapping[str, int]
@@ -200,10 +202,14 @@ class Subjects:
         return tuple(found)
 
     def _destructions(self, session: Session, number: Number) -> tuple[HeldDestruction, ...]:
-        rows = session.scalars(select(Destruction).order_by(Destruction.at, Destruction.id))
+        rows = session.execute(
+            select(Destruction, Person.name)
+            .outerjoin(Person, Person.id == Destruction.by)
+            .order_by(Destruction.at, Destruction.id)
+        )
         return tuple(
-            HeldDestruction(row.id, row.at, row.by, row.method, row.reason, row.what)
-            for row in rows
+            HeldDestruction(row.id, row.at, row.by, name or "", row.method, row.reason, row.what)
+            for row, name in rows
             if hmac.compare_digest(self._commitment(row.id, number), row.commitment)
         )
 

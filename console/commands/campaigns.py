@@ -27,6 +27,7 @@ from console.commands.common import (
     print_json,
     say,
 )
+from console.commands.stops import exit_if_stopped
 from console.homes import Opened
 from console.messages import text
 from console.progress import Progress
@@ -192,14 +193,18 @@ def dial(name: str, home: HomeOption = DEFAULT_HOME) -> None:
     Example: candor dial autumn
     """
     with homes.opened(home, passphrase()) as it:
-        configure(it.home.logs / "supervisor.log")
         actor = homes.signed_in(it)
         campaign = it.store.campaigns.campaign_named(name)
+        exit_if_stopped(it, name)
         readiness.check(it.home)
+        configure(it.home.logs / "supervisor.log")
         if it.store.campaigns.campaign_state(campaign) is not CampaignState.RUNNING:
             it.store.campaigns.start(actor, campaign)
         elif not actor.has(Role.OPERATOR):
             raise NotAllowed("only an operator dials", remedy="candor login NAME")
-        progress = Progress(console, it.home.settings.language)
+        language = it.home.settings.language
+        progress = Progress(console, language)
         asyncio.run(run.dial(it, actor, campaign, progress))
+        console.print(statuses.screen(statuses.read(it, name), language))
+        exit_if_stopped(it, name)
         run.raise_if_no_line_worked(it, progress)

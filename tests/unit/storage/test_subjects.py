@@ -18,7 +18,7 @@ from storage.campaigns import CampaignState
 from storage.objects import FolderObjects
 from storage.recordings import open_recording
 from storage.store import AccessReason
-from storage.subjects import Erasure, Held, SubjectReason
+from storage.subjects import ERASED, Erasure, Held, SubjectReason
 from tests.storage_home import COMPANY, PURPOSE, RULEBOOK, START, TestHome
 
 PHONE = "13900000001"
@@ -140,15 +140,15 @@ def test_erasing_takes_the_person_and_leaves_the_rest(home: TestHome) -> None:
     refuse(home)
     done = erase(home)
     assert done.what == {"contacts": 2, "consents": 2, "targets": 1}
-    assert done.kept == done.objects == ()
+    assert (done.kept, done.objects) == ((), ())
     held = show(home)
     assert (held.contacts, held.consents) == ((), ())
     assert held.withdrawn_at == START
     assert len(held.refusals) == 1
     (record,) = held.destructions
     assert (record.id, record.at, record.what) == (done.record, START, done.what)
-    assert (record.by, record.reason) == (home.actors["officer"].id, "request")
-    assert record.method
+    assert (record.by, record.operator) == (home.actors["officer"].id, "officer")
+    assert (record.method, record.reason) == (ERASED, "request")
     # The other person stays, and stays due.
     other = show(home, Number("+8613900000002"))
     assert len(other.contacts) == len(other.consents) == 1
