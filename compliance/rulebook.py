@@ -187,7 +187,8 @@ class Rulebook:
     profiles: tuple[Profile, ...]
     calendars: Mapping[tuple[str, int], Calendar]
     policy: Policy = field(init=False)
-    digest: str = field(init=False)  # SHA-256 hex over canonical JSON of what was read
+    text: bytes = field(init=False, repr=False)  # canonical JSON of what was read
+    digest: str = field(init=False)  # its SHA-256 in hex
 
     def __post_init__(self) -> None:
         profiles = tuple(sorted(self.profiles, key=lambda p: p.id))
@@ -196,7 +197,8 @@ class Rulebook:
         object.__setattr__(self, "profiles", profiles)
         object.__setattr__(self, "calendars", calendars)
         object.__setattr__(self, "policy", combine(profiles))
-        object.__setattr__(self, "digest", digest(encode(content)))
+        object.__setattr__(self, "text", encode(content))
+        object.__setattr__(self, "digest", digest(self.text))
 
 
 def parse(

@@ -116,7 +116,8 @@ async def place_one_call(ctx: DialContext) -> Placed:
         return Placed.NOTHING_DUE
 
     # 2. Every rule, in one pure call.
-    request = claim.request.evolve(lines=await _prove_lines(ctx, claim))
+    claim = claim.evolve(request=claim.request.evolve(lines=await _prove_lines(ctx, claim)))
+    request = claim.request
     verdict = authorize(request, ctx.rulebook, ctx.clock)
     if isinstance(verdict, Refusal):
         await ctx.writer.run(ctx.store.refuse, claim, verdict.decision, ctx.clock.wall())

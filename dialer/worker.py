@@ -76,6 +76,8 @@ async def run(order: Order, report: _Events, drain: asyncio.Event) -> None:
     engine = make_engine(home.database_url)
     check_version(engine)
     store = Store(engine, keyring, node=settings.node, clock=clock)
+    rulebook = load_rulebook(settings.policy.profiles)
+    store.rulebooks.keep(rulebook.digest, rulebook.text)
     writer = Writer()
     rendered = await asyncio.to_thread(_approved_script, store, home, order.campaign)
     endpoint = SipEndpoint(
@@ -100,7 +102,7 @@ async def run(order: Order, report: _Events, drain: asyncio.Event) -> None:
         writer=writer,
         endpoint=endpoint,
         speech=speech,
-        rulebook=load_rulebook(settings.policy.profiles),
+        rulebook=rulebook,
         script=rendered,
         clock=clock,
         worker=order.name,

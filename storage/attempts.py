@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
+from compliance.canonical import canonical, digest
 from compliance.errors import AuthorisationDenied, BadInput, LeaseLost, PermitError
 from compliance.facts import (
     Attempt,
@@ -72,7 +73,7 @@ class Attempts:
             LeaseLost: expired, settled, or authorised before; nothing was written.
             AuthorisationDenied: something changed since the gate; names the rule. The
                 lease is given up and the denial is in the ledger.
-            PermitError: the permit was made for another claim.
+            PermitError: the permit was made for another claim, or for other facts.
         """
         context = self._context
         if caps is None:
@@ -85,6 +86,9 @@ class Attempts:
             or permit.number != request.contact.number
         ):
             raise PermitError("the permit was made for another claim")
+        decided_on = canonical(request)
+        if digest(decided_on) != decision.inputs:
+            raise PermitError("the permit was made for other facts than the claim holds")
         denial: _Denial | None = None
         leaf = ""
         with context.write() as session:
@@ -93,7 +97,7 @@ class Attempts:
                 raise LeaseLost("the lease is over", lease=claim.lease_id)
             denial = self._denial(session, lease, request, now, caps)
             if denial is None:
-                leaf = self._commit_attempt(session, lease, decision, request, now)
+                leaf = self._commit_attempt(session, lease, decision, request, decided_on, now)
             else:
                 self._give_up(session, lease, denial, now)
         if denial is not None:
@@ -137,6 +141,7 @@ class Attempts:
         lease: Lease,
         decision: Decision,
         request: DialRequest,
+        decided_on: bytes,
         now: datetime,
     ) -> str:
         context = self._context
@@ -153,6 +158,7 @@ class Attempts:
             script=request.script.digest,
             rulebook=decision.rulebook,
             inputs=decision.inputs,
+            decision=digest(decisions.to_bytes(decision)),
             lines=list(decision.lines),
             worker=lease.worker,
             fencing=lease.fencing,
@@ -167,6 +173,7 @@ class Attempts:
                 at=now,
                 worker=lease.worker,
                 decision=decisions.to_json(decision),
+                request_sealed=context.seal(decided_on.decode(), "attempts", "request", lease.id),
                 leaf=bytes.fromhex(leaf),
             )
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -62,6 +62,10 @@ _PLAIN = (
     "recording",
     "max_gap_ms",
 )
+
+
+# One key commits to three things; the marks keep them apart.
+KEYS_MARK, RECORD_MARK = b"keys\n", b"record\n"
 
 
 class AccessReason(enum.StrEnum):
@@ -140,6 +144,7 @@ class Calls:
     ) -> str:
         context = self._context
         transcript = _transcript_json(record)
+        keys = json.dumps([[k.digit, k.at_ms] for k in record.keys], separators=(",", ":"))
         commitment, key = ledger.commit_to(transcript.encode())
         refused_before, answered_before = attempt.refused, attempt.answered_at
         recording_before = attempt.recording
@@ -153,7 +158,6 @@ class Calls:
         attempt.violations = list(record.violations)
         attempt.outcome, attempt.blame = record.outcome, record.blame
         attempt.transcript_sealed = context.seal(transcript, "attempts", "transcript", attempt.id)
-        keys = json.dumps([[k.digit, k.at_ms] for k in record.keys])
         attempt.keys_sealed = context.seal(keys, "attempts", "keys", attempt.id)
         attempt.transcript_key = key
         attempt.finished_at = now
@@ -181,6 +185,8 @@ class Calls:
             refused_ms=record.refused_ms,
             violations=list(record.violations),
             transcript=commitment,
+            keys=ledger.commit_with(key, KEYS_MARK + keys.encode()),
+            record=ledger.commit_with(key, RECORD_MARK + record_bytes(attempt)),
             recording=attempt.recording,
             objects=sealed.ledger_objects() if sealed is not None else [],
             settled=attempt.settled_at is not None,
@@ -292,6 +298,31 @@ class Calls:
                 reason=str(reason),
             )
         return row
+
+
+def record_bytes(attempt: AttemptRow) -> bytes:
+    """What the record of a finished call says, as the ledger commits to it: canonical JSON.
+
+    Only columns that nothing changes once the call is finished.
+    """
+    facts: dict[str, object] = {name: getattr(attempt, name) for name in _PLAIN}
+    facts |= {
+        "attempt": attempt.id,
+        "campaign": attempt.campaign,
+        "contact": attempt.contact,
+        "at": attempt.at,
+        "outcome": attempt.outcome,
+        "blame": attempt.blame,
+        "violations": attempt.violations,
+    }
+    return json.dumps(
+        facts, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=_utc
+    ).encode()
+
+
+def _utc(value: object) -> str:
+    assert isinstance(value, datetime)
+    return value.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def _attempt(session: Session, attempt_id: str) -> AttemptRow:

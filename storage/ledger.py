@@ -63,6 +63,7 @@ __all__ = [
     "append",
     "append_all",
     "commit_to",
+    "commit_with",
     "consistency",
     "export",
     "inclusion",
@@ -215,6 +216,12 @@ def commit_to(value: bytes) -> tuple[str, str]:
     """
     key = secrets.token_bytes(32)
     return hmac.digest(key, value, "sha256").hex(), key.hex()
+
+
+def commit_with(key: str, value: bytes) -> str:
+    """One more commitment under a key of :func:`commit_to`; mark the value so that the
+    two cannot be taken for one another."""
+    return hmac.digest(bytes.fromhex(key), value, "sha256").hex()
 
 
 def verify_commitment(value: bytes, commitment: str, key: str) -> bool:

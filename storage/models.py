@@ -293,6 +293,8 @@ class AttemptRow(Base):
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     worker: Mapped[str] = mapped_column(String(100))
     decision: Mapped[dict[str, Any]] = mapped_column(JSON)
+    # The request as decided on, consent and papers in it; lives as long as the recording (P4).
+    request_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     leaf: Mapped[bytes] = mapped_column(LargeBinary(32))
 
     answered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -327,7 +329,18 @@ class AttemptRow(Base):
     recording: Mapped[str] = mapped_column(String(64), default="")
     transcript_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     keys_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
-    transcript_key: Mapped[str] = mapped_column(String(64), default="")  # of the commitment
+    # Of the ledger's commitments to transcript, keys pressed and record.
+    transcript_key: Mapped[str] = mapped_column(String(64), default="")
+
+
+class RulebookText(Base):
+    """Law as it stood for decisions already made: the text whose hash they name (P4)."""
+
+    __tablename__ = "rulebooks"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    text: Mapped[str] = mapped_column(Text)
+    kept_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class Callback(Base):

@@ -33,6 +33,7 @@ from storage.models import Home
 from storage.people import People
 from storage.previews import Previews
 from storage.refusals import Refusals
+from storage.rulebooks import Rulebooks
 from storage.scripts import Scripts, ScriptVersion
 from storage.stops import Stops
 from storage.subjects import Subjects
@@ -120,6 +121,7 @@ class Store:
         self.testers = Testers(context)
         self.stops = Stops(context)
         self.previews = Previews(context)
+        self.rulebooks = Rulebooks(context)
         self.journal = Journal(context)
         self.watching = Watching(context)
 

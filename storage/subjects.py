@@ -304,6 +304,7 @@ class Subjects:
                 track.object, track.wrapped_key, track.plain_sha256 = "", b"", ""
                 track.destroyed, track.sealed_at = True, track.sealed_at or now
                 sound += 1
+            attempt.request_sealed = None  # number and consent: no longer than the recording
             if attempt.transcript_sealed is not None:
                 attempt.transcript_sealed = attempt.keys_sealed = None
                 attempt.transcript_key = ""

@@ -16,7 +16,13 @@ OURS = ("compliance", "dialer", "voicebot", "storage", "console", "sip_sim", "te
 ALLOWED = {
     "compliance": (),
     "voicebot": ("compliance",),
-    "storage": ("compliance.facts", "compliance.permits", "compliance.errors", "compliance.clock"),
+    "storage": (
+        "compliance.facts",
+        "compliance.canonical",  # what a decision is bound to, kept for a dispute
+        "compliance.permits",
+        "compliance.errors",
+        "compliance.clock",
+    ),
     "sip_sim": (),
     "dialer": ("compliance", "voicebot", "storage"),
     # The demo measures in the callees' audio with the witness's own tools.
