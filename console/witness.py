@@ -13,16 +13,18 @@ from numpy.typing import NDArray
 
 from compliance.facts import Actor, CallRecord
 from console.homes import Opened
-from console.join import Witnessed
+from console.join import Bridged, Witnessed
 from sip_sim import witness
 from storage.objects import FolderObjects
 from storage.recordings import open_recording
 from storage.store import AccessReason
 from voicebot.prompts import RenderedScript
 
-_MAX_SHIFT_MS = 200.0
+_MAX_SHIFT_MS = 300.0
 _FOUND = 0.9  # normalised correlation from which a prompt counts as heard whole
-_BLOCK_MS = 400.0  # a jitter buffer may stretch time between blocks, never within one for long
+# A jitter buffer inserts or drops 10 or 20 ms after a stall, in the middle of a word too. Blocks
+# this short lose little by it, and foreign speech still reaches 0.5 at most.
+_BLOCK_MS = 80.0
 
 
 def read_wav(path: Path) -> NDArray[np.int16]:
@@ -37,8 +39,7 @@ def compare(
     it: Opened, auditor: Actor, call: CallRecord, theirs: Mapping[str, Any], script: RenderedScript
 ) -> Witnessed:
     """Measure one answered call in the callee's audio; opening our recording is ledgered (S5)."""
-    stem = str(theirs["_file"]).removesuffix(".json")
-    heard, said = read_wav(Path(f"{stem}.heard.wav")), read_wav(Path(f"{stem}.said.wav"))
+    heard, said = audio_of(theirs)
     disclosure = _end_of(heard, script, "disclosure")
     farewell = _start_of(heard, script, "line.refusal") if call.farewell_ms is not None else None
     if not call.recording:
@@ -55,10 +56,43 @@ def compare(
     return Witnessed(disclosure, score, bot_score, shift, bot_shift, farewell)
 
 
+def bridged(
+    it: Opened,
+    auditor: Actor,
+    call: CallRecord,
+    callee: Mapping[str, Any],
+    agent: Mapping[str, Any],
+) -> Bridged:
+    """Measure a connected call: each telephone's sound in the other's ear, and in our recording."""
+    callee_heard, callee_said = audio_of(callee)
+    agent_heard, agent_said = audio_of(agent)
+    later = round(8 * (agent["answered"]["mono_ns"] - callee["answered"]["mono_ns"]) / 1e6)
+    sealed = it.store.recording(auditor, call.attempt_id, AccessReason.AUDIT)
+    _, told = open_recording(FolderObjects(it.home.objects), it.keyring, sealed)
+    return Bridged(
+        agent_at_callee=_alike_later(agent_said, callee_heard, later),
+        callee_at_agent=_alike_later(callee_said, agent_heard, -later),
+        agent_in_recording=_alike_later(agent_said, told, later),
+    )
+
+
+def _alike_later(source: NDArray[np.int16], copy: NDArray[np.int16], later: int) -> float:
+    """Likeness of what both hold, when ``source`` began ``later`` samples after ``copy``."""
+    copy = copy[max(0, later) :]
+    source = source[max(0, -later) :][: len(copy)]
+    return alike(source, copy)[0]
+
+
+def audio_of(theirs: Mapping[str, Any]) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    """(heard, said) of a telephone's record, from its answer on."""
+    stem = str(theirs["_file"]).removesuffix(".json")
+    return read_wav(Path(f"{stem}.heard.wav")), read_wav(Path(f"{stem}.said.wav"))
+
+
 def alike(source: NDArray[np.int16], copy: NDArray[np.int16]) -> tuple[float, float]:
     """How much of the speech in ``source`` is in ``copy``: (correlation, shift in ms).
 
-    Measured in blocks, each within ±200 ms of its place, because a jitter buffer
+    Measured in blocks, each within ±300 ms of its place, because a jitter buffer
     rightly inserts or drops a frame after a stall; energy-weighted, so that the
     score is that of the whole.
     """

@@ -10,24 +10,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import csv
-import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from compliance.facts import HomeKind
-from console import demo, homes, simulators
-from console.demo import Staff
+from compliance.facts import HomeKind, SourceKind
+from console import demo_home, homes, simulators
+from console.demo_home import Staff
 from console.homes import Opened
 from dialer.supervisor import Supervisor
 from voicebot.prompts import RenderedScript
 
 _CONSENT = {
-    "consent_company": demo.COMPANY,
-    "consent_purpose": demo.PURPOSE,
+    "consent_company": demo_home.COMPANY,
+    "consent_purpose": demo_home.PURPOSE,
     "consent_channel": "web_form",
     "consent_at": "2026-10-12T10:15:00+08:00",
     "consent_explicit": "yes",
@@ -109,6 +106,7 @@ async def demo_run(
     without_consent: Sequence[str] = (),
     voices: Path | None = None,
     address: str = "",
+    processes: int = 1,
     max_calls: int = 4,
     ring_timeout_s: float = 5.0,
 ) -> AsyncIterator[Run]:
@@ -117,19 +115,25 @@ async def demo_run(
     homes.create(
         root,
         kind=HomeKind.DEMO,
-        company=demo.COMPANY,
+        company=demo_home.COMPANY,
         tenant="test",
+        processes=processes,
         max_calls=max_calls,
         ring_timeout_s=ring_timeout_s,
     )
-    public = await simulators.issue_key(callees)
-    shutil.copy(public, root / "keys" / "sim.pub")
+    await demo_home.trust_simulator(root, callees)
     write_contacts(folder / "contacts.csv", endings, without_consent=without_consent)
     with homes.opened(root) as it:
         async with simulators.simulator(callees, voices=voices) as real:
-            staff = demo.hire(it)
-            quiet = Console(quiet=True)
-            campaign, rendered = await demo.prepare(
-                it, staff, address or real, folder / "contacts.csv", "en", quiet
+            staff = demo_home.hire(it)
+            it.store.contacts.import_csv(
+                folder / "contacts.csv",
+                actor=staff.operator,
+                source=SourceKind.WEB_FORM,
+                batch="demo",
             )
+            version, rendered = await asyncio.to_thread(demo_home.sign_script, it, staff)
+            demo_home.add_line(it, staff, address or real)
+            campaign = demo_home.create_campaign(it, staff, "demo", version, ["demo"])
+            it.store.campaigns.start(staff.operator, campaign)
             yield Run(it, staff, campaign, rendered, callees, real)

@@ -6,11 +6,16 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from console import demo, run
+from console import demo_proof, run
 from storage import ledger
 from tests.homes import Run, demo_run
 
+# In the order of dialing: who takes longest comes first.
 EXPECTED = {
+    "120": "no_decision",  # talks all the time
+    "119": "accepted",  # after 12 s of ringing
+    "107": "accepted",  # asks the price first
+    "110": "no_decision",  # says nothing
     "101": "accepted",
     "102": "refused",  # over the disclosure, by voice
     "103": "refused",  # by key
@@ -20,6 +25,9 @@ EXPECTED = {
     "108": "refused",  # at the question
     "109": "callback",  # asks for a person
     "111": "hung_up",  # in mid-disclosure
+    "112": "voicemail",
+    "113": "unavailable",  # the carrier says "switched off"
+    "114": "invalid_number",  # the carrier says "vacant number"
     "115": "rejected",
     "116": "unavailable",
     "117": "invalid_number",
@@ -30,7 +38,15 @@ EXPECTED = {
 
 
 async def _dial(folder: Path, voices: Path) -> None:
-    async with demo_run(folder, sorted(EXPECTED), without_consent=["106"], voices=voices) as it:
+    async with demo_run(
+        folder,
+        list(EXPECTED),
+        without_consent=["106"],
+        voices=voices,
+        processes=2,
+        max_calls=7,
+        ring_timeout_s=15,
+    ) as it:
         await it.dial()
         await asyncio.sleep(1.0)
     _outcomes(it)
@@ -45,7 +61,7 @@ def _outcomes(it: Run) -> None:
 
 
 def _both_sides_agree(it: Run) -> None:
-    joined = demo.join_both(
+    joined = demo_proof.join_both(
         it.it, it.staff.auditor, it.it.store.invites(it.campaign), it.records(), it.rendered
     )
     faults = [fault for entry in joined for fault in entry.faults]
