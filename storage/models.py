@@ -119,7 +119,7 @@ class ConsentRow(Base):
     __tablename__ = "consents"
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
-    contact: Mapped[str] = mapped_column(ForeignKey("contacts.id"))
+    contact: Mapped[str] = mapped_column(ForeignKey("contacts.id"), index=True)
     number_index: Mapped[bytes] = mapped_column(LargeBinary(32), index=True)
     company: Mapped[str] = mapped_column(String(200))
     purpose: Mapped[str] = mapped_column(String(100))
@@ -154,6 +154,7 @@ class Withdrawal(Base):
 
     refusal_index: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
     at: Mapped[datetime] = mapped_column(UtcDateTime)
+    logged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # the ``at`` known outside
 
 
 # ---------------------------------------------------------------- scripts, lines, campaigns
@@ -215,6 +216,7 @@ class CampaignRow(Base):
     state: Mapped[str] = mapped_column(String(16))
     created_by: Mapped[str] = mapped_column(Id)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # stopped or done
     launched_by: Mapped[str] = mapped_column(String(32), default="")
     compliance_officer: Mapped[str] = mapped_column(String(32), default="")
     max_line_concurrency: Mapped[int] = mapped_column(Integer, default=0)
@@ -239,7 +241,7 @@ class Target(Base):
     )
 
     campaign: Mapped[str] = mapped_column(ForeignKey("campaigns.id"), primary_key=True)
-    contact: Mapped[str] = mapped_column(ForeignKey("contacts.id"), primary_key=True)
+    contact: Mapped[str] = mapped_column(ForeignKey("contacts.id"), primary_key=True, index=True)
     number_index: Mapped[bytes] = mapped_column(LargeBinary(32))
     position: Mapped[int] = mapped_column(Integer)
     state: Mapped[str] = mapped_column(String(16))
@@ -287,7 +289,7 @@ class AttemptRow(Base):
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
     campaign: Mapped[str] = mapped_column(ForeignKey("campaigns.id"), index=True)
-    contact: Mapped[str] = mapped_column(Id)
+    contact: Mapped[str] = mapped_column(Id, index=True)
     number_index: Mapped[bytes] = mapped_column(LargeBinary(32))
     number_key: Mapped[str] = mapped_column(String(64))  # of the ledger's commitment
     at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -421,6 +423,10 @@ class Destruction(Base):
     commitment: Mapped[str] = mapped_column(String(64))
     commitment_key: Mapped[str] = mapped_column(String(64))
     leaf: Mapped[bytes] = mapped_column(LargeBinary(32))
+    attempt: Mapped[str | None] = mapped_column(Id, index=True)  # of one call
+    objects: Mapped[list[Any]] = mapped_column(JSON, default=list)  # [name, sealed SHA-256]
+    contacts: Mapped[list[str]] = mapped_column(JSON, default=list)  # ids
+    logged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # copied outside
 
 
 class RecordingTrack(Base):

@@ -135,4 +135,5 @@ def _sealed(row: RecordingTrack) -> SealedTrack:
         bytes=row.size,
         complete=row.complete,
     )
-    return SealedTrack(Track(row.track), row.object, row.wrapped_key, seal, row.destroyed)
+    gone = row.destroyed or not row.wrapped_key  # its destruction may still be under way
+    return SealedTrack(Track(row.track), row.object, row.wrapped_key, seal, gone)

@@ -6,7 +6,8 @@ from __future__ import annotations
 from alembic import context
 
 import storage.ledger_tables
-import storage.models  # noqa: F401  # every table must be known to the metadata
+import storage.models
+import storage.retention_tables  # noqa: F401  # every table must be known to the metadata
 from storage.base import Base
 
 context.configure(

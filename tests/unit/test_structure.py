@@ -18,6 +18,7 @@ ALLOWED = {
     "voicebot": ("compliance",),
     "storage": (
         "compliance.facts",
+        "compliance.calendar",  # months, for terms
         "compliance.canonical",  # what a decision is bound to, kept for a dispute
         "compliance.permits",
         "compliance.errors",

@@ -1,0 +1,346 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What goes when, and its going (D13, D14, S6, S12).
+
+Recordings, and with them the words and the proof of their call, stay until their minimum is
+over and then go. Contacts go after a refusal or the end of their campaigns; what a kept
+recording needs of them is sealed with the call. Refusals go when their own term is over; the
+withdrawal, a keyed hash, stays. Nothing goes while a hold is on it.
+
+Every step may be killed and run again (``storage.shredding``).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from compliance.errors import BadInput, StorageError, TooEarlyToDestroy
+from compliance.facts import Actor, Evolve, Role
+from storage import destructions, due, shredding
+from storage.context import SYSTEM, Context, new_id
+from storage.database import SKEW_STOPS_S, server_clock_skew
+from storage.destructions import Method, Record, Why
+from storage.dialects import Guarded, try_lock
+from storage.holds import call_held, contact_held, refusal_held, take_turn
+from storage.ledger_tables import LedgerOutbox
+from storage.models import AttemptRow, ConsentRow, ContactRow, RefusalRow, Target
+from storage.objects import Objects
+from storage.shredding import Step, no_step
+from storage.terms import Terms
+
+_AT_ONCE = 200  # contacts a transaction: the dialer waits no longer than that
+_BACKWARDS = timedelta(minutes=5)  # clocks of several nodes differ a little
+_IDLE = timedelta(days=45)  # longer silence than any home has that runs its nightly job
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Evolve):
+    """What a run destroyed. ``held`` was due but for a hold; ``waiting`` lost its keys, and its
+    objects wait for the store to come back."""
+
+    at: datetime
+    recordings: int = 0
+    contacts: int = 0
+    refusals: int = 0
+    held: int = 0
+    waiting: int = 0
+    what: Mapping[str, int] = field(default_factory=dict)  # rows by table
+
+
+class Retention:
+    """Destroying what has had its time."""
+
+    def __init__(self, context: Context, settle: Callable[[datetime], object]) -> None:
+        self._context = context
+        self._settle = settle
+
+    # ------------------------------------------------------------ a run
+
+    def report(self, terms: Terms) -> due.Forecast:
+        """What is kept, until when, what is held, and what is under way. Changes nothing."""
+        with self._context.read() as session:
+            return due.forecast(session, terms, self._context.clock.wall())
+
+    def run(
+        self,
+        terms: Terms,
+        objects: Objects,
+        *,
+        actor: Actor | None = None,
+        step: Step = no_step,
+    ) -> Done:
+        """Destroy everything that is due now. ``actor`` None: the platform's nightly job.
+
+        Raises:
+            NotAllowed: neither compliance officer nor administrator.
+            StorageError: the clock cannot be trusted; nothing was destroyed.
+        """
+        context = self._context
+        if actor is not None:
+            context.require(actor, "retention.run", Role.COMPLIANCE, Role.ADMIN)
+        by, now = actor.id if actor is not None else SYSTEM, context.clock.wall()
+        self._check_clock(now, by_hand=actor is not None)
+        self._settle(now)
+        what: dict[str, int] = {}
+        begun = self._begin_calls(terms, by, now, what, step)
+        waiting = self._complete(objects, step)
+        contacts = self._purge_contacts(terms, by, now, what, step)
+        refusals = self._purge_refusals(by, now, what, step)
+        with context.write() as session:
+            held = due.held(session, terms, now)
+            done = Done(now, begun, contacts, refusals, held, waiting, what)
+            context.log(
+                session,
+                "retention.run",
+                by,
+                now,
+                recordings=begun,
+                contacts=contacts,
+                refusals=refusals,
+                held=held,
+                waiting=waiting,
+            )
+        self._scrub()
+        return done
+
+    def _check_clock(self, now: datetime, *, by_hand: bool) -> None:
+        """Nothing is destroyed by a clock that stands before the newest entry or differs from
+        the database server's, nor, by itself, by one that has left every entry far behind."""
+        if abs(server_clock_skew(self._context.engine, self._context.clock)) > SKEW_STOPS_S:
+            raise StorageError(
+                "this machine's clock and the database server's differ; nothing was destroyed",
+                remedy="set both right, then run it again",
+            )
+        with self._context.read() as session:
+            newest = session.scalar(
+                select(LedgerOutbox.at).order_by(LedgerOutbox.id.desc()).limit(1)
+            )
+        if newest is None:
+            return
+        if now < newest - _BACKWARDS:
+            raise StorageError(
+                "the clock stands before the newest ledger entry; nothing was destroyed",
+                remedy="set the clock right, then run it again",
+            )
+        if not by_hand and now > newest + _IDLE:
+            raise StorageError(
+                f"the newest ledger entry is {(now - newest).days} days old: either nobody was "
+                "here or the clock is wrong; nothing was destroyed",
+                remedy="check the date and run `candor retention run` yourself",
+            )
+
+    def _scrub(self) -> None:
+        """SQLite: what was deleted leaves the write-ahead log too."""
+        if self._context.engine.dialect.name != "sqlite":
+            return
+        with self._context.engine.connect() as connection:
+            raw = connection.connection.driver_connection
+            assert raw is not None
+            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    # ------------------------------------------------------------ calls
+
+    def _begin_calls(
+        self, terms: Terms, by: str, now: datetime, what: dict[str, int], step: Step
+    ) -> int:
+        context, begun = self._context, 0
+        with context.read() as session:
+            attempts = [call.attempt for call in due.calls(session, terms, now)]
+        for attempt in attempts:
+            with context.write() as session:
+                take_turn(session)
+                row = _locked(session, attempt)
+                if _held(session, attempt):  # placed since the look above
+                    continue
+                gone = shredding.begin(context, session, row, by=by, at=now, why=Why.TERM_OVER)
+                step("keys deleted")
+            step("keys committed")
+            begun += bool(gone)
+            _count(what, gone)
+        return begun
+
+    def _complete(self, objects: Objects, step: Step) -> int:
+        """Finish every destruction under way; returns how many the store held up."""
+        with self._context.read() as session:
+            attempts = shredding.pending(session)
+        waiting = 0
+        for attempt in attempts:
+            try:
+                shredding.complete(self._context, objects, attempt, step=step)
+            except StorageError:
+                waiting += 1
+            step("call done")
+        return waiting
+
+    def complete(self, objects: Objects) -> int:
+        """Go on with destructions that were begun; returns how many still wait."""
+        return self._complete(objects, no_step)
+
+    def destroy_call(self, actor: Actor, attempt: str, terms: Terms, objects: Objects) -> None:
+        """Destroy one call's recording, words and proof once its minimum is over.
+
+        Raises:
+            NotAllowed: not a compliance officer.
+            BadInput: no such call, or nothing of it is left.
+            TooEarlyToDestroy: its minimum is not over, it is held, or it is still open.
+        """
+        context = self._context
+        context.require(actor, "recording.destroy", Role.COMPLIANCE)
+        now = context.clock.wall()
+        self._check_clock(now, by_hand=True)
+        with context.write() as session:
+            take_turn(session)
+            row = _locked(session, attempt)
+            over = due.over_at(session, row, now)
+            if over is None:
+                raise TooEarlyToDestroy("this call is still open")
+            until = terms.recording_until(over)
+            if until > now:
+                raise TooEarlyToDestroy(
+                    f"this call must be kept until {until.isoformat(timespec='minutes')} (S6)",
+                    until=until,
+                )
+            if _held(session, attempt):
+                raise TooEarlyToDestroy(
+                    "this call is under a legal hold", remedy="candor hold list"
+                )
+            if not shredding.begin(
+                context, session, row, by=actor.id, at=now, why=Why.BY_HAND
+            ) and attempt not in shredding.pending(session):
+                raise BadInput("nothing of this call is left", field="call")
+        shredding.complete(context, objects, attempt)
+
+    # ------------------------------------------------------------ contacts
+
+    def _purge_contacts(
+        self, terms: Terms, by: str, now: datetime, what: dict[str, int], step: Step
+    ) -> int:
+        total = 0
+        for why, condition in (
+            (Why.REFUSED, due.refused(terms, now)),
+            (Why.CYCLE_OVER, due.cycle_over(terms, now)),
+        ):
+            while gone := self._purge_some(why, condition, by, now, what, step):
+                total += gone
+        with self._context.write() as session:
+            session.execute(due.forget_refused_numbers())
+        return total
+
+    def _purge_some(
+        self,
+        why: Why,
+        condition: ColumnElement[bool],
+        by: str,
+        now: datetime,
+        what: dict[str, int],
+        step: Step,
+    ) -> int:
+        context = self._context
+        with context.write() as session:
+            take_turn(session)
+            query = (
+                select(ContactRow.id, ContactRow.number_index)
+                .where(condition, ~contact_held(), ~due.being_called())
+                .order_by(ContactRow.id)
+            )
+            found = session.execute(query.limit(_AT_ONCE)).all()
+            # Whoever takes the number for a call this moment keeps it; nobody takes it after.
+            ours = [p.id for p in found if try_lock(session, Guarded.NUMBER, p.number_index)]
+            people = session.execute(query.where(ContactRow.id.in_(ours))).all()
+            if not people:
+                return 0
+            ids = [person.id for person in people]
+            tables = {
+                "consents": _by_contact(session, ConsentRow.contact, ids),
+                "targets": _by_contact(session, Target.contact, ids),
+                "requests": _forget_requests(session, ids),
+            }
+            session.execute(delete(ConsentRow).where(ConsentRow.contact.in_(ids)))
+            session.execute(delete(Target).where(Target.contact.in_(ids)))
+            session.execute(delete(ContactRow).where(ContactRow.id.in_(ids)))
+            step("rows deleted")
+            records = []
+            for person in people:
+                rows = {t: n for t, by_id in tables.items() if (n := by_id.get(person.id, 0))}
+                rows["contacts"] = 1
+                records.append(
+                    Record(
+                        new_id(),
+                        now,
+                        by,
+                        Method.DELETE_ROWS,
+                        why,
+                        rows,
+                        number_index=person.number_index,
+                        contacts=[person.id],
+                    )
+                )
+            destructions.write(context, session, records)
+            step("records written")
+        step("contacts committed")
+        for record in records:
+            _count(what, record.what)
+        return len(people)
+
+    # ------------------------------------------------------------ refusals
+
+    def _purge_refusals(self, by: str, now: datetime, what: dict[str, int], step: Step) -> int:
+        """Entries of the refusal list whose term is over. The withdrawal stays (S12)."""
+        context = self._context
+        with context.write() as session:
+            take_turn(session)
+            over = session.scalars(
+                select(RefusalRow.id).where(RefusalRow.until <= now, ~refusal_held())
+            ).all()
+            if not over:
+                return 0
+            session.execute(delete(RefusalRow).where(RefusalRow.until <= now, ~refusal_held()))
+            step("refusals deleted")
+            rows = {"refusals": len(over)}
+            record = Record(new_id(), now, by, Method.DELETE_ROWS, Why.LIST_OVER, rows)
+            destructions.write(context, session, [record])
+        step("refusals committed")
+        _count(what, rows)
+        return len(over)
+
+
+def _locked(session: Session, attempt: str) -> AttemptRow:
+    row = session.get(AttemptRow, attempt, with_for_update=True)
+    if row is None:
+        raise BadInput("there is no such call", field="call")
+    return row
+
+
+def _held(session: Session, attempt: str) -> bool:
+    query = select(AttemptRow.id).where(AttemptRow.id == attempt, call_held())
+    return session.scalar(query) is not None
+
+
+def _by_contact(
+    session: Session, column: InstrumentedAttribute[str], ids: Sequence[str]
+) -> dict[str, int]:
+    rows = session.execute(select(column, func.count()).where(column.in_(ids)).group_by(column))
+    return {row[0]: row[1] for row in rows}
+
+
+def _forget_requests(session: Session, contacts: Sequence[str]) -> dict[str, int]:
+    """Unlink the calls of contacts that go. What was sealed with a call that nobody answered
+    has no recording to stay for; returns how many requests went, by contact."""
+    gone: Counter[str] = Counter()
+    for attempt in session.scalars(select(AttemptRow).where(AttemptRow.contact.in_(contacts))):
+        attempt.number_key = ""  # the ledger's commitment leads nowhere without it
+        if attempt.outcome is not None and not (attempt.answered_at or attempt.recording):
+            gone[attempt.contact] += attempt.request_sealed is not None
+            shredding.forget_words(session, attempt)
+    session.flush()
+    return gone
+
+
+def _count(total: dict[str, int], more: Mapping[str, int]) -> None:
+    for table, rows in more.items():
+        total[table] = total.get(table, 0) + rows
