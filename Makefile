@@ -10,7 +10,7 @@ RUN_STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help demo test lint types unit wire scenarios softphones faults soak lock clean
+.PHONY: help install demo test lint types unit wire scenarios softphones faults soak lock clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,8 @@ $(RUN_STAMP): requirements.lock pyproject.toml | $(VENV)/bin/python
 $(DEV_STAMP): requirements-dev.lock $(RUN_STAMP)
 	$(PIP) install -qq --no-deps --require-hashes -r requirements-dev.lock
 	@touch $@
+
+install: $(RUN_STAMP) ## the candor command, in .venv
 
 demo: $(RUN_STAMP) ## six contacts, five real calls, checked against the callees' own records
 	$(BIN)/candor demo --home demo-home

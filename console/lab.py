@@ -22,7 +22,7 @@ from compliance.rules.number import SIP_URI, is_local_uri
 from console import homes, submissions
 from console.homes import Opened
 from storage.campaigns import CampaignState
-from storage.people import MIN_PASSWORD
+from storage.people import check_person
 from storage.scripts import ScriptVersion
 
 SCRIPT = "example"
@@ -70,16 +70,15 @@ def make(
         BadInput: password too short, unknown language, or the folder is not empty.
         ScriptError: the company's name is too long to be said within 3 s (S1).
     """
-    if len(password) < MIN_PASSWORD:
-        raise BadInput(f"a password has at least {MIN_PASSWORD} characters", field="password")
+    for name, role in STAFF:
+        check_person(name, password, [role])
     if language not in _COMPANIES:
         raise BadInput("is neither zh nor en", field="--language")
     examples = Path(str(resources.files("console"))).parent / "examples" / "demo"
     source = (examples / f"script.{language}.yaml").read_text("utf-8")
     named = company.strip() or _COMPANIES[language]
     source = source.replace(_COMPANIES[language], named)
-    if root.exists() and any(root.iterdir()):
-        raise BadInput(f"{root} is not empty", field="home", remedy="name an empty or a new folder")
+    homes.check_empty(root)
     try:
         homes.create(
             root,

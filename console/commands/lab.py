@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,6 +37,7 @@ _READERS = (Role.AUDITOR, Role.COMPLIANCE)
 
 def init_lab(home: Path, company: str, tenant: str, language: str) -> None:
     """One question, then a lab home that can call; the rest of ``candor init --lab``."""
+    homes.check_empty(home)
     if sys.stdin.isatty():
         password = getpass.getpass(text("lab.password", language))
     else:
@@ -92,13 +94,14 @@ def campaign_test(
         finally:
             lab.close(it, actor, campaign)
         rows = run.call_rows(it, campaign)
-        said = _said(it, rows[-1].id) if rows else None
-    row = rows[-1] if rows else None
+        row = rows[-1] if rows else None
+        said = _said(it, row.id) if row else None
+        why = _why(it, row, language) if row else []
     if as_json:
         facts = run.call_json(row) if row else {}
         print_json({**facts, "campaign": name, "said": said})
     else:
-        _show(row, name, said, home, language)
+        _show(row, name, why, said, home, language)
     talked = row is not None and row.answered_at is not None and row.outcome not in _OURS
     raise typer.Exit(0 if talked else 1)
 
@@ -125,9 +128,18 @@ def _said(it: Opened, call: str) -> list[dict[str, Any]] | None:
     ]
 
 
+def _why(it: Opened, row: run.Row, language: str) -> list[str]:
+    """What the gate found against the call, in words."""
+    if not row.rules:
+        return []
+    refusing = it.store.decision(row.id).refusing
+    return [text(finding.message, language, **dict(finding.params)) for finding in refusing]
+
+
 def _show(
     row: run.Row | None,
     name: str,
+    why: Sequence[str],
     said: list[dict[str, Any]] | None,
     home: Path,
     language: str,
@@ -141,7 +153,9 @@ def _show(
     outcome = text(f"outcome.{row.outcome}", language)
     say("test.outcome", name=name, outcome=outcome, status=row.sip_status or "-")
     if row.rules:
-        say("test.rules", rules=", ".join(row.rules))
+        say("test.rules")
+        for sentence in why:
+            console.print(f"  {sentence}", highlight=False, markup=False)
         return
     if row.answered_at is None:
         say(_hint(row))
@@ -155,12 +169,16 @@ def _show(
         console.print(
             f"  {line['at_ms'] / 1000:5.1f} s  {who}  {line['text']}", highlight=False, markup=False
         )
+    say("test.next")
+    _print_command(f"calls show {row.id[:8]}", home)
     if said is None:
         say("test.sealed")
-        console.print(f"  candor login auditor{_at(home)}", highlight=False)
-    say("test.next")
-    for command in (f"calls show {row.id}", f"replay {row.id}"):
-        console.print(f"  candor {command}{_at(home)}", highlight=False, soft_wrap=True)
+        _print_command("login auditor", home)
+    _print_command(f"replay {row.id[:8]} --reason quality", home)
+
+
+def _print_command(words: str, home: Path) -> None:
+    console.print(f"  candor {words}{_at(home)}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _hint(row: run.Row) -> str:

@@ -33,16 +33,17 @@ async def _calls(folder: Path, voices: Path) -> None:
         assert yes["said"] is None  # an operator reads no transcript
         assert "yes" in lab.heard(yes["id"])
 
-        code, again = await _call(lab, f"sip:key103@{address}")
-        assert (code, again["outcome"], again["feedback"]) == (0, "refused", "key:1")
-        code, refused = await _call(lab, f"sip:key103@{address}")
-        assert (code, refused["outcome"]) == (1, "gate_refused")
-        assert "number_on_refusal_list" in refused["rules"]
-        assert [yes["campaign"], again["campaign"], refused["campaign"]] == [
-            "test-1",
-            "test-2",
-            "test-3",
-        ]
+        # The same for a person's eyes: what came of it, and what to type next.
+        key = ("campaign", "test", "--to", f"sip:key103@{address}", "--yes")
+        code, out, _ = await asyncio.to_thread(lab.candor, *key)
+        assert code == 0
+        assert "test-2: refused (SIP 200)" in out
+        assert "candor login auditor" in out
+        assert "--reason quality" in out
+        code, out, _ = await asyncio.to_thread(lab.candor, *key)
+        assert code == 1
+        assert "The number is on the refusal list until" in out
+        assert "key103" not in out
     numbers = [record["number"] for record in simulators.records(folder / "callees")]
     assert sorted(numbers) == ["key103", "me201"]
 
