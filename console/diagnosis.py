@@ -37,9 +37,10 @@ class Diagnosis(Evolve):
         """Empty where nothing need be done."""
         if self.level is Level.OK:
             return ""
+        own = str(self.params.get("remedy", ""))  # of the error that was found
         key = f"doctor.{self.check}.{self.case}.remedy"
-        found = text(key, language, **self.params)
-        return str(self.params.get("remedy", "")) if found == key else found
+        found = own or text(key, language, **self.params)
+        return "" if found == key else found
 
 
 def ok(check: str, case: str = "ok", /, **params: object) -> Diagnosis:

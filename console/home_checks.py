@@ -65,7 +65,6 @@ class HomeCheckup:
             yield from found
             if not keyrings or any(d.level == "fail" for d in found):
                 return
-            yield from guarded("ledger", lambda: self._ledger(engine, keyrings[0]))
             yield from self._inside(engine, keyrings[0])
 
     def _inside(self, engine: Engine, keyring: FileKeyring) -> Iterator[Diagnosis]:
@@ -75,8 +74,10 @@ class HomeCheckup:
         except StorageError as error:
             yield fail("database", "broken", cause=error.detail, remedy=error.remedy)
             return
+        yield from guarded("ledger", lambda: self._ledger(engine, keyring, store.home))
         for check, look in (
             ("clock", self._clock),
+            ("stop", self._stop),
             ("people", self._people),
             ("script", self._script),
             ("lines", self._lines),
@@ -156,7 +157,8 @@ class HomeCheckup:
                 if (region, wanted) not in rulebook.calendars:
                     complete = False
                     case = "missing" if wanted == year else "next"
-                    yield tell("calendar", case, region=region, year=wanted)
+                    file = f"{region.lower()}_{wanted}.yaml"
+                    yield tell("calendar", case, region=region, year=wanted, file=file)
         if not regions:
             yield ok("calendar", "none")
         elif complete:
@@ -211,17 +213,14 @@ class HomeCheckup:
                 return
         yield ok("database")
 
-    def _ledger(self, engine: Engine, keyring: FileKeyring) -> Iterator[Diagnosis]:
+    def _ledger(self, engine: Engine, keyring: FileKeyring, kind: HomeKind) -> Iterator[Diagnosis]:
         anchors = self.home.anchors
         size = verify_start(engine, [FolderAnchor(anchors)], keyring)
         path = self._database_path()
         together = (
-            path is not None
-            and anchors.is_dir()
-            and anchors.stat().st_dev == path.stat().st_dev
-            and self.home.settings.storage.anchors == "anchors"
+            path is not None and anchors.is_dir() and anchors.stat().st_dev == path.stat().st_dev
         )
-        if together:
+        if together and kind is HomeKind.PRODUCTION:  # elsewhere nobody is owed a proof
             yield warn("ledger", "together", size=size)
         else:
             yield ok("ledger", size=size)
@@ -233,6 +232,13 @@ class HomeCheckup:
             yield fail("clock", "behind", seconds=round((newest - now).total_seconds()))
         else:
             yield ok("clock", now=f"{now:%Y-%m-%d %H:%M:%S}")
+
+    def _stop(self, store: Store) -> Iterator[Diagnosis]:
+        since = store.stops.in_force()
+        if since is not None:
+            yield fail("stop", "in_force", since=f"{since:%Y-%m-%d %H:%M:%S} UTC")
+        else:
+            yield ok("stop")
 
     # ------------------------------------------------------------ what a campaign needs
 
@@ -262,7 +268,7 @@ class HomeCheckup:
         usable = [li for li in lines if li.enabled and not papers.missing(li, asked, now)]
         if not usable:
             yield fail("lines", "unusable", count=len(lines))
-        for line in lines:
+        for line in sorted(lines, key=lambda li: not li.enabled):
             yield self._line(line, asked, store.home)
 
     def _line(self, line: LineFacts, asked: frozenset[str], kind: HomeKind) -> Diagnosis:

@@ -86,7 +86,7 @@ class Contacts:
         Raises:
             NotAllowed: not an operator.
             BadInput: unknown or missing column, undeclared source, batch name taken,
-                unreadable file; nothing was stored.
+                unreadable file, no row that can be taken; nothing was stored.
         """
         context = self._context
         context.require(actor, "contacts.import", Role.OPERATOR)
@@ -109,6 +109,8 @@ class Contacts:
         with tempfile.TemporaryFile() as spool, _rejects(path) as rejects:
             load = _Load(context, new_id(), spool, rejects)
             load.read(path, defaults)
+            if not load.accepted:  # an empty batch would only take up its name
+                raise _none_taken(load, rejects.finish())
             self._store(load, actor, source, batch)
             return ImportResult(
                 batch=batch,
@@ -285,6 +287,16 @@ class _Load:
         }
 
 
+def _none_taken(load: _Load, rejects: Path) -> BadInput:
+    first = load.first_rejections[0]
+    return BadInput(
+        f"{first.cause}; none of the {load.rejected} rows can be taken",
+        row=first.row,
+        field=first.field,
+        remedy=f"mend the rows that {rejects.name} lists and import the file again",
+    )
+
+
 class _RejectsFile:
     """``NAME.rejects.csv``, made when the first reject comes, kept when the import commits."""
 
@@ -351,10 +363,15 @@ def _header(path: Path, cells: list[str] | None) -> list[str]:
             raise BadInput(f"column {column!r} comes twice", field="header")
     for column in REQUIRED_COLUMNS:
         if column not in header:
-            raise BadInput(f"column {column!r} is missing", field="header")
+            raise BadInput(
+                f"column {column!r} is missing",
+                field="header",
+                remedy=f"add it; these are needed: {', '.join(REQUIRED_COLUMNS)}",
+            )
     return header
 
 
 def _cause(error: BadInput) -> str:
-    """The error's sentence without the place, which has columns of its own."""
-    return error.detail.split(": ", 1)[-1]
+    """The error's sentence without the place, which has columns of its own, and the remedy."""
+    cause = error.detail.split(": ", 1)[-1]
+    return f"{cause}: {error.remedy}" if error.remedy else cause

@@ -121,6 +121,25 @@ def test_a_bad_row_is_left_out_with_its_number_and_cause(
     assert sorted(p.name for p in home.path.glob("*in*rejects*")) == ["in.rejects.csv"]
 
 
+def test_a_cause_tells_the_remedy(home: TestHome) -> None:
+    path = home.path / "in.csv"
+    write_csv(path, [row("13900000001"), row("12345", name="short"), row("13900000003")])
+    (rejection,) = bring_in(home, path).rejected
+    assert rejection.cause == "is a short code: write it with its country code"
+
+
+def test_a_file_without_one_good_row_takes_no_batch_name(home: TestHome) -> None:
+    path = home.path / "in.csv"
+    write_csv(path, [row("12345"), row("13900000001", timezone="Asia/Nowhere")])
+    before = rows_in(home)
+    with pytest.raises(BadInput, match=r"row 2: phone: .*none of the 2 rows.*in\.rejects\.csv"):
+        bring_in(home, path)
+    assert rows_in(home) == before
+    assert len((home.path / "in.rejects.csv").read_text("utf-8").splitlines()) == 3
+    write_csv(path, [row("13900000001")])
+    assert bring_in(home, path).accepted == 1
+
+
 def test_bad_utf8_rejects_its_row_only(home: TestHome) -> None:
     path = home.path / "in.csv"
     write_csv(path, [row("13900000001"), row("13900000002", name="MARK"), row("13900000003")])
@@ -159,7 +178,7 @@ def test_a_missing_column_is_named(home: TestHome, column: str) -> None:
     path = home.path / "in.csv"
     write_csv(path, [row("13900000001")], [c for c in COLUMNS if c != column])
     before = rows_in(home)
-    with pytest.raises(BadInput, match=f"'{column}' is missing"):
+    with pytest.raises(BadInput, match=f"'{column}' is missing -> add it"):
         bring_in(home, path)
     assert rows_in(home) == before
 
