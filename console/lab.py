@@ -24,6 +24,7 @@ from console.homes import Opened
 from storage.campaigns import CampaignState
 from storage.people import check_person
 from storage.scripts import ScriptVersion
+from storage.testers import check_uri
 
 SCRIPT = "example"
 LINE = "lab"
@@ -143,6 +144,7 @@ def check(it: Opened, actor: Actor, uri: str) -> None:
             field="--to",
             remedy="write the address as digits: sip:me@127.0.0.1:5060 or sip:me@192.168.1.20",
         )
+    check_uri(uri)
     host, port = match[2], int(match[3] or SIP_PORT)
     _check_host(host, it.home.settings.sip.host)
     if _nothing_listens(host, port):

@@ -24,6 +24,7 @@ from storage.refusals import withdrawn_at
 
 _LONGEST_URI = 200
 _URI = re.compile(r"sip:[^\s<>;?]+")
+_DIGITS_OF_A_NUMBER = 7
 _TIMEZONE = "UTC"  # the lab profile is open at any hour, so any zone the rules know will do
 
 
@@ -181,9 +182,26 @@ class Testers:
                 field="home",
                 remedy="make a lab home: candor init --lab --home NEW_FOLDER",
             )
-        if len(uri) > _LONGEST_URI or not _URI.fullmatch(uri):
-            raise BadInput("is no plain SIP URI", field="uri", remedy="write sip:name@address:port")
-        return Number(uri)
+        return check_uri(uri)
+
+
+def check_uri(uri: str) -> Number:
+    """The URI as what is dialed. A telephone number in it is refused: an exchange at a private
+    address would pass the call on to somebody who agreed to nothing.
+
+    Raises:
+        BadInput: no plain SIP URI, or a name of seven digits and more.
+    """
+    if len(uri) > _LONGEST_URI or not _URI.fullmatch(uri):
+        raise BadInput("is no plain SIP URI", field="uri", remedy="write sip:name@address:port")
+    name = uri.removeprefix("sip:").rpartition("@")[0]
+    if sum(character.isdigit() for character in name) >= _DIGITS_OF_A_NUMBER:
+        raise BadInput(
+            "the name before the @ looks like a telephone number",
+            field="uri",
+            remedy="call the softphone by a name or a short extension",
+        )
+    return Number(uri)
 
 
 def allow_list(

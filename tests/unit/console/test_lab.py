@@ -147,6 +147,16 @@ def test_only_plain_addresses_of_this_machine_or_network(it: Opened, uri: str) -
     assert it.store.testers.testers() == []
 
 
+@pytest.mark.parametrize(
+    "name", ["13900000101", "+8613900000101", "139-0000-0101", "0.1.3.9.0.0.0"]
+)
+def test_no_telephone_behind_an_exchange(it: Opened, name: str, phone: str) -> None:
+    """A PBX at a private address would dial it."""
+    with pytest.raises(BadInput, match="telephone number"):
+        labs.check(it, signed_in(it, "operator"), f"sip:{name}@{phone}")
+    labs.check(it, signed_in(it, "operator"), f"sip:1001@{phone}")
+
+
 @pytest.mark.parametrize("name", ["admin", "author", "officer", "auditor"])
 def test_only_an_operator_calls(it: Opened, name: str, phone: str) -> None:
     with pytest.raises(NotAllowed, match="operator"):

@@ -202,6 +202,14 @@ def test_no_plain_uri(lab: TestHome, uri: str) -> None:
     assert lab.store.testers.testers() == []
 
 
+def test_no_telephone_behind_an_exchange(lab: TestHome) -> None:
+    """A PBX at a private address would ring somebody who agreed to nothing."""
+    for name in ("13900000101", "+8613900000101", "139-0000-0101"):
+        with pytest.raises(BadInput, match="telephone number"):
+            lab.store.testers.confirm(lab.actors["operator"], f"sip:{name}@192.168.1.5")
+    lab.store.testers.confirm(lab.actors["operator"], "sip:1001@192.168.1.5")
+
+
 @pytest.mark.parametrize("uri", ["sip:me@192.0.2.1:5060", "sip:me@phone.example", "sip:me@8.8.8.8"])
 def test_a_far_address_on_the_list_is_refused_all_the_same(lab: TestHome, uri: str) -> None:
     """The console asks the rules before it confirms; the gate asks them again."""
