@@ -32,7 +32,7 @@ $(DEV_STAMP): requirements-dev.lock $(RUN_STAMP)
 
 install: $(RUN_STAMP) ## the candor command, in .venv
 
-demo: $(RUN_STAMP) ## six contacts, five real calls, checked against the callees' own records
+demo: $(RUN_STAMP) ## twenty real calls, six at a time, checked against the callees' own records
 	$(BIN)/candor demo --home demo-home
 
 test: $(DEV_STAMP) lint types ## every test that CI runs (under 15 minutes on two cores)
@@ -67,4 +67,4 @@ lock: $(DEV_STAMP) ## write the lock files anew from pyproject.toml
 	$(BIN)/python -m tools.lock
 
 clean: ## remove what was built
-	rm -rf $(VENV) demo-home demo-report build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) demo-home demo-home-callees build *.egg-info .mypy_cache .ruff_cache .pytest_cache

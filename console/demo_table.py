@@ -154,7 +154,7 @@ def _never_dialed(proof: Proof, language: str) -> Table:
         *_CONTACT,
         ("demo.column.case", 25, "left"),
         ("demo.column.rule", 27, "left"),
-        ("demo.column.reason", 51, "left"),
+        ("demo.column.reason", 48, "left"),
         ("column.ledger", 6, "right"),
     )
     count = len(proof.refusals) + len(proof.rejected)

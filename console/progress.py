@@ -24,6 +24,7 @@ from console.messages import text
 from console.styles import EVENTS, OUTCOMES, STATES
 
 _BAR_WIDTH = 60  # one second a column
+_PANEL_ROWS = 12
 
 
 @dataclass(slots=True)
@@ -163,7 +164,7 @@ class Progress:
         if not calls:
             return Text()
         grid = Table.grid(padding=(0, 1))
-        for call in calls:
+        for call in calls[:_PANEL_ROWS]:
             state = call.states[-1][0]
             grid.add_row(
                 call.number,
@@ -171,5 +172,7 @@ class Progress:
                 Text(f"{now - call.states[0][1]:5.1f} s", "dim"),
                 call.bar(now),
             )
+        if len(calls) > _PANEL_ROWS:
+            grid.add_row("", text("live.more", self._language, count=len(calls) - _PANEL_ROWS))
         title = text("live.title", self._language, live=len(calls), ended=self._ended)
         return Panel(grid, title=title, title_align="left", border_style="dim")

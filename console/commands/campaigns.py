@@ -203,8 +203,8 @@ def dial(name: str, home: HomeOption = DEFAULT_HOME) -> None:
         elif not actor.has(Role.OPERATOR):
             raise NotAllowed("only an operator dials", remedy="candor login NAME")
         language = it.home.settings.language
-        progress = Progress(console, language)
-        asyncio.run(run.dial(it, actor, campaign, progress))
+        with Progress(console, language) as progress:
+            asyncio.run(run.dial(it, actor, campaign, progress))
         console.print(statuses.screen(statuses.read(it, name), language))
         exit_if_stopped(it, name)
         run.raise_if_no_line_worked(it, progress)

@@ -44,7 +44,7 @@ async def _dial(folder: Path, voices: Path) -> None:
         without_consent=["106"],
         voices=voices,
         processes=2,
-        max_calls=7,
+        max_calls=6,
         ring_timeout_s=15,
     ) as it:
         await it.dial()

@@ -56,6 +56,13 @@ def test_a_terminal_shows_who_is_on_the_line_and_takes_the_panel_away_again() ->
     assert progress._live is None
 
 
+def test_a_panel_stays_small() -> None:
+    many = [("dialing", {"attempt": str(i), "contact": f"139****{i:04}"}) for i in range(40)]
+    out, _ = run(many, terminal=True)
+    assert "40 calls now" in out
+    assert "and 28 more" in out
+
+
 def test_calls_of_a_dead_process_leave_the_panel() -> None:
     _, progress = run([*CALLS, ("settled", {"attempts": ["a"]})], terminal=True)
     assert not progress._calls
