@@ -122,7 +122,8 @@ async def place_one_call(ctx: DialContext) -> Placed:
     if isinstance(verdict, Refusal):
         await ctx.writer.run(ctx.store.refuse, claim, verdict.decision, ctx.clock.wall())
         rules = sorted({finding.rule for finding in verdict.decision.refusing})
-        ctx.report("refused", {"attempt": request.attempt_id, "rules": rules})
+        facts = {"contact": request.contact.number.masked, "rules": rules}
+        ctx.report("refused", {"attempt": request.attempt_id, **facts})
         return Placed.REFUSED
 
     # 3. Caps and refusals once more, and the attempt made durable: it counts from here.
