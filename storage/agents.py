@@ -170,14 +170,17 @@ class Agents:
 
 
 def free_agents_of(session: Session, attempt: str, now: datetime) -> None:
-    """Whoever still holds an agent for a settled attempt lets go of them."""
-    session.execute(
-        update(AgentRow).where(AgentRow.busy_with == attempt).values(busy_with=None, free_from=now)
-    )
+    """Whoever still holds an agent for a settled attempt lets go of them.
+
+    Legs first, as :meth:`Agents.release_agent` locks them.
+    """
     session.execute(
         update(AgentLeg)
         .where(AgentLeg.attempt == attempt, AgentLeg.ended_at.is_(None))
         .values(ended_at=now)
+    )
+    session.execute(
+        update(AgentRow).where(AgentRow.busy_with == attempt).values(busy_with=None, free_from=now)
     )
 
 

@@ -25,6 +25,7 @@ from compliance.permits import Permit
 from storage import decisions, ledger
 from storage.campaigns import CampaignState, TargetState, finish_if_exhausted
 from storage.context import SYSTEM, Context
+from storage.dialects import Guarded, lock, lock_shared
 from storage.leases import drop_lease, own_lease, set_target
 from storage.models import AttemptRow, CampaignRow, GateRefusal, Lease
 from storage.refusals import refusals_of, withdrawn_at
@@ -67,7 +68,9 @@ class Attempts:
 
         In one transaction: the lease and its fencing token are still ours, the campaign
         still runs, the platform is not stopped, caps and refusal list still allow it,
-        attempt row and ledger entry.
+        attempt row and ledger entry. What could change one of these meanwhile waits for
+        this transaction, or this one for it: a refusal, a pause or a stop that was
+        committed is seen here, one that was not comes after the attempt.
 
         Raises:
             LeaseLost: expired, settled, or authorised before; nothing was written.
@@ -115,12 +118,18 @@ class Attempts:
     def _denial(
         self, session: Session, lease: Lease, request: DialRequest, now: datetime, caps: Caps
     ) -> _Denial | None:
-        state = session.scalar(select(CampaignRow.state).where(CampaignRow.id == lease.campaign))
+        state = session.scalar(
+            select(CampaignRow.state)
+            .where(CampaignRow.id == lease.campaign)
+            .with_for_update(read=True)  # who steers the campaign waits
+        )
         if state != CampaignState.RUNNING:
             return _Denial("campaign_not_running", now)
+        lock_shared(session, Guarded.DIALING)
         if stopped_at(session) is not None:
             return _Denial("emergency_stop", now)  # due again: claims wait until it is lifted
         index = self._context.refusal_index(request.contact.number)
+        lock(session, Guarded.REFUSAL, index)
         for refusal in refusals_of(session, index):
             elsewhere = refusal.scope is RefusalScope.CAMPAIGN and refusal.campaign not in (
                 "",

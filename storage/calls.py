@@ -123,11 +123,11 @@ class Calls:
             raise BadInput("record and claim are of different attempts", field="attempt")
         now = context.clock.wall()
         with context.write() as session:
+            lease = own_lease(session, claim)  # first, as who settles it locks them
             attempt = _attempt(session, attempt_id)
             if attempt.finished_at is not None and attempt.last_leaf is not None:
                 return attempt.last_leaf.hex()
             leaf = self._finish(session, attempt, record, sealed, now)
-            lease = own_lease(session, claim)
             if lease is not None:
                 set_target(session, lease, TargetState.DONE)
                 drop_lease(session, lease)

@@ -197,8 +197,10 @@ class Campaigns:
         context.require(actor, kind, Role.OPERATOR, Role.COMPLIANCE, Role.ADMIN)
         with context.write() as session:
             row = _locked(session, campaign)
+            now = context.clock.wall()
             row.state = transition(CampaignState(row.state), event)
-            context.log(session, kind, actor.id, context.clock.wall(), campaign=campaign)
+            row.ended_at = now if row.state == CampaignState.STOPPED else None
+            context.log(session, kind, actor.id, now, campaign=campaign)
 
     def log_run(self, actor: Actor, campaign: str, event: str) -> None:
         """Trace that somebody ``begin``s, ``drain``s, ``abort``s or ``end``s dialing here (T2).
@@ -307,9 +309,17 @@ def finish_if_exhausted(context: Context, session: Session, campaign: str, at: d
     )
     if session.scalar(left.limit(1)) is not None:
         return
-    row = _locked(session, campaign)
-    if (CampaignState(row.state), "finish") in _TRANSITIONS:
+    # Whoever steers it just now decides; waiting for them here could deadlock. The next
+    # claim looks again.
+    row = session.get(
+        CampaignRow,
+        campaign,
+        with_for_update={"key_share": True, "skip_locked": True},
+        populate_existing=True,
+    )
+    if row is not None and (CampaignState(row.state), "finish") in _TRANSITIONS:
         row.state = transition(CampaignState(row.state), "finish")
+        row.ended_at = at
         context.log(session, "campaign.finish", SYSTEM, at, campaign=campaign)
 
 
@@ -376,7 +386,8 @@ def _get(session: Session, campaign: str) -> CampaignRow:
 
 
 def _locked(session: Session, campaign: str) -> CampaignRow:
-    row = session.get(CampaignRow, campaign, with_for_update=True)
+    # Not for its key: attempts that refer to it may be written meanwhile.
+    row = session.get(CampaignRow, campaign, with_for_update={"key_share": True})
     if row is None:
         raise BadInput("there is no such campaign", field="campaign")
     return row

@@ -4,10 +4,13 @@
 SQLite transactions are begun explicitly: ``BEGIN IMMEDIATE`` unless the
 connection carries :data:`READ_ONLY`, so that a transaction that will write
 waits for the lock before it reads and never has to be told "busy" half-way.
+On PostgreSQL transactions are READ COMMITTED and lock what they decide on, in
+one order (docs/decisions/0011-postgresql.md).
 """
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import stat
 from collections.abc import Mapping
@@ -18,10 +21,13 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from compliance.clock import Clock
 from compliance.errors import ConfigError, StorageAway, StorageError
+from storage.dialects import Guarded, lock
 
 READ_ONLY: Mapping[str, Any] = {"candor_read_only": True}
 """Execution options of a transaction that only reads."""
@@ -34,8 +40,23 @@ _NETWORK_TYPES = frozenset(
         *("fuse.s3fs", "fuse.rclone", "fuse.ceph"),
     ]
 )
-_LOOPBACK = frozenset({"", "localhost", "127.0.0.1", "::1"})
-_TLS_MODES = frozenset({"require", "verify-ca", "verify-full"})
+_TLS_MODES = frozenset({"verify-ca", "verify-full"})  # others believe any server's certificate
+_SOCKETS = ("/var/run/postgresql", "/tmp")  # where servers put them: Debian, PostgreSQL itself
+_OLDEST_SERVER = 15
+# What a node that hangs may hold up the others for, and how soon a dead network is noticed.
+_SESSION = {
+    "lock_timeout": f"{BUSY_TIMEOUT_MS}ms",
+    "idle_in_transaction_session_timeout": "60s",
+    "TimeZone": "UTC",
+}
+_CONNECTION = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+    "application_name": "candor",
+}
 
 
 def make_engine(url: str) -> Engine:
@@ -43,7 +64,7 @@ def make_engine(url: str) -> Engine:
 
     SQLite: WAL, ``synchronous=FULL``, foreign keys, busy timeout 30 s, file mode
     0600, refused on a network file system (its locks do not hold). PostgreSQL:
-    TLS is asked for off loopback (D7).
+    verified TLS off loopback (D7), version 15 or later, commits that wait for the disk.
 
     Raises:
         ConfigError: the URL cannot be used, and why.
@@ -97,6 +118,7 @@ def _sqlite(url: URL) -> Engine:
             "synchronous=FULL",
             "foreign_keys=ON",
             "recursive_triggers=ON",  # REPLACE must not slip past a DELETE trigger
+            "secure_delete=ON",  # what was destroyed is overwritten, not only unlinked (D14)
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
@@ -110,25 +132,103 @@ def _sqlite(url: URL) -> Engine:
 
 
 def _postgresql(url: URL) -> Engine:
-    if url.drivername == "postgresql":
-        url = url.set(drivername="postgresql+psycopg")
-    hosts = url.query.get("host", url.host or "")
-    named = (hosts,) if isinstance(hosts, str) else hosts
-    local = all(host in _LOOPBACK or host.startswith("/") for host in named)
-    if not local and url.query.get("sslmode") not in _TLS_MODES:
+    url = url.set(drivername="postgresql+psycopg")
+    if "service" in url.query:
         raise ConfigError(
-            "PostgreSQL on another machine is refused without TLS (D7)",
+            "a service name hides which server is meant",
             field="storage.url",
-            remedy="add ?sslmode=verify-full to the URL",
+            remedy="write host and database into the URL",
+        )
+    hosts = _hosts(url)
+    if not hosts:  # libpq would ask the environment
+        socket = next((path for path in _SOCKETS if Path(path).is_dir()), _SOCKETS[0])
+        url, hosts = url.update_query_dict({"host": socket}), [socket]
+    if not all(map(_is_local, hosts)) and url.query.get("sslmode") not in _TLS_MODES:
+        raise ConfigError(
+            "PostgreSQL on another machine is refused without TLS that verifies the server (D7)",
+            field="storage.url",
+            remedy="add ?sslmode=verify-full&sslrootcert=FILE (or system) to the URL",
         )
     try:
-        return create_engine(url, hide_parameters=True, pool_pre_ping=True, pool_size=8)
+        engine = create_engine(
+            url,
+            hide_parameters=True,
+            isolation_level="READ COMMITTED",
+            pool_pre_ping=True,
+            pool_size=8,
+            max_overflow=24,
+            connect_args={key: value for key, value in _CONNECTION.items() if key not in url.query},
+        )
     except ImportError:
         raise ConfigError(
             "the PostgreSQL driver is not installed",
             field="storage.url",
             remedy="pip install 'psycopg[binary]'",
         ) from None
+    event.listen(engine, "connect", _settle_connection)
+    event.listen(engine, "handle_error", _without_detail)
+    return engine
+
+
+def _without_detail(context: ExceptionContext) -> None:
+    """PostgreSQL quotes the rejected row in an error's DETAIL: personal data, so it goes."""
+    told, shown = context.original_exception, context.sqlalchemy_exception
+    primary = getattr(getattr(told, "diag", None), "message_primary", None)
+    if primary:
+        told.args = (primary,)
+        if shown is not None:
+            shown.args = (f"({type(told).__module__}.{type(told).__qualname__}) {primary}",)
+
+
+def _hosts(url: URL) -> list[str]:
+    """Everything the URL would connect to; an address wins over a name in libpq."""
+    named: list[str] = []
+    for part in (url.host or "", url.query.get("host", ""), url.query.get("hostaddr", "")):
+        for item in (part,) if isinstance(part, str) else part:
+            named += [host for host in item.split(",") if host]
+    return named
+
+
+def _is_local(host: str) -> bool:
+    if host == "localhost" or host.startswith(("/", "@")):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _settle_connection(connection: Any, _record: object) -> None:
+    """Hold a fresh PostgreSQL connection to what its URL promised, and make its commits durable.
+
+    The environment may have sent it elsewhere (PGHOSTADDR); a server may answer commits
+    before they are on disk.
+    """
+    info, pq = connection.info, connection.pgconn
+    where = info.hostaddr or info.host
+    if not _is_local(where) and not pq.ssl_in_use:
+        connection.close()
+        raise ConfigError(
+            "this connection left the machine without TLS (D7)",
+            field="storage.url",
+            remedy="name the host in the URL, with sslmode=verify-full; unset PGHOSTADDR",
+        )
+    if info.server_version < _OLDEST_SERVER * 10_000:
+        connection.close()
+        raise ConfigError(
+            f"PostgreSQL {info.server_version // 10_000} is too old",
+            field="storage.url",
+            remedy=f"use PostgreSQL {_OLDEST_SERVER} or later",
+        )
+    autocommit, connection.autocommit = connection.autocommit, True
+    with connection.cursor() as cursor:
+        for name, value in _SESSION.items():
+            cursor.execute("SELECT set_config(%s, %s, false)", (name, value))
+        cursor.execute(
+            "SELECT set_config('synchronous_commit', 'on', false)"
+            " WHERE current_setting('synchronous_commit') = 'off'"
+        )
+    connection.autocommit = autocommit
 
 
 def network_file_system(path: Path, mounts: str) -> str:
@@ -168,6 +268,37 @@ def _make_private(path: Path) -> None:
         ) from None
 
 
+# ---------------------------------------------------------------- clocks
+
+
+SKEW_WARNS_S, SKEW_STOPS_S = 2.0, 60.0
+
+
+def server_clock_skew(engine: Engine, clock: Clock) -> float:
+    """Seconds the database server's clock is ahead of ours, to half a round trip.
+
+    Leases and caps compare times that several machines wrote: beyond ``SKEW_WARNS_S``
+    somebody should look, beyond ``SKEW_STOPS_S`` nothing is dialed. SQLite has no clock
+    of its own: 0.0.
+
+    Raises:
+        StorageAway: the database does not answer.
+    """
+    if engine.dialect.name == "sqlite":
+        return 0.0
+    try:
+        with engine.connect().execution_options(**READ_ONLY) as connection:
+            samples = []
+            for _ in range(3):  # the quickest answer was held up least
+                before, began = clock.wall(), clock.monotonic()
+                server = connection.execute(select(func.clock_timestamp())).scalar_one()
+                took = clock.monotonic() - began
+                samples.append((took, (server - before).total_seconds() - took / 2))
+    except DBAPIError as error:
+        raise storage_error(error) from error
+    return float(min(samples)[1])
+
+
 # ---------------------------------------------------------------- versions
 
 
@@ -178,6 +309,7 @@ def upgrade(engine: Engine) -> None:
         StorageError: the database was made by a newer Candor.
     """
     with engine.begin() as connection:
+        lock(connection, Guarded.UPGRADE)
         _refuse_newer(connection)
         config = _alembic()
         config.attributes["connection"] = connection
@@ -225,8 +357,24 @@ def _alembic() -> Config:
 
 def storage_error(error: DBAPIError) -> StorageError:
     """The driver's error as ours: busy or gone is :class:`StorageAway`, which may be retried."""
-    text = str(error.orig).lower()
-    away = ("locked", "busy", "connection", "timeout", "starting up", "shutting down")
-    if error.connection_invalidated or any(word in text for word in away):
-        return StorageAway("the database does not answer", remedy="try again in a moment")
+    state = getattr(error.orig, "sqlstate", None) or ""
+    told = str(error.orig)
+    if (
+        error.connection_invalidated
+        or state[:2] in _AWAY_CLASSES
+        or state in _AWAY_STATES
+        or (not state and any(word in told.lower() for word in _AWAY_WORDS))
+    ):
+        detail = "the database does not answer"
+        if error.statement is None and told:  # never reached: host, password, certificate
+            detail += f" ({told.splitlines()[0].strip()})"
+        return StorageAway(detail, remedy="try again in a moment")
     return StorageError(f"the database refused: {type(error.orig).__name__}")
+
+
+# SQLSTATE: connection exception; transaction rollback (deadlock); operator intervention
+# (shut down, starting up). Too many connections, lock and idle time-outs.
+_AWAY_CLASSES = frozenset({"08", "40", "57"})
+_AWAY_STATES = frozenset({"53300", "55P03", "25P03"})
+# SQLite has no SQLSTATE, nor has a connection that was never made.
+_AWAY_WORDS = ("locked", "busy", "connection", "timeout", "starting up", "shutting down")

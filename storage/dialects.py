@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one statement whose spelling differs between SQLite and PostgreSQL."""
+"""What SQLite and PostgreSQL spell differently: one statement, and locks that are no row.
+
+SQLite lets one writer in at a time, so there these locks are held from the
+beginning; on PostgreSQL they end with the transaction. Why each is needed:
+``docs/decisions/0011-postgresql.md``.
+"""
 
 from __future__ import annotations
 
+import enum
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -14,8 +20,46 @@ from storage.base import Base
 
 def insert_or_ignore(executor: Connection | Session, table: type[Base], **values: Any) -> None:
     """Insert a row unless its key exists; races end with one row and no error."""
-    bind = executor if isinstance(executor, Connection) else executor.connection()
-    if bind.dialect.name == "postgresql":
-        bind.execute(postgresql.insert(table).values(**values).on_conflict_do_nothing())
+    if _is_postgresql(executor):
+        executor.execute(postgresql.insert(table).values(**values).on_conflict_do_nothing())
     else:
-        bind.execute(sqlite.insert(table).values(**values).on_conflict_do_nothing())
+        executor.execute(sqlite.insert(table).values(**values).on_conflict_do_nothing())
+
+
+class Guarded(enum.IntEnum):
+    """What a lock is about. The numbers are shared by every program at one database."""
+
+    NUMBER = 0x43414E01  # who hands out or erases a number, by its blind index
+    REFUSAL = 0x43414E02  # what the refusal list says of a number, by its refusal index
+    DIALING = 0x43414E03  # whether the platform dials at all
+    UPGRADE = 0x43414E04  # who changes the schema
+    KEEPING = 0x43414E05  # who places a hold or destroys something
+
+
+def lock(executor: Connection | Session, what: Guarded, of: bytes = b"") -> None:
+    """Wait until nobody else holds it; held until the transaction ends."""
+    if _is_postgresql(executor):
+        executor.execute(select(func.pg_advisory_xact_lock(int(what), _short(of))))
+
+
+def lock_shared(session: Session, what: Guarded, of: bytes = b"") -> None:
+    """As :func:`lock`, beside others who share it."""
+    if _is_postgresql(session):
+        session.execute(select(func.pg_advisory_xact_lock_shared(int(what), _short(of))))
+
+
+def try_lock(session: Session, what: Guarded, of: bytes = b"") -> bool:
+    """As :func:`lock`, but False at once instead of waiting."""
+    if not _is_postgresql(session):
+        return True
+    return bool(session.scalar(select(func.pg_try_advisory_xact_lock(int(what), _short(of)))))
+
+
+def _is_postgresql(executor: Connection | Session) -> bool:
+    bind = executor if isinstance(executor, Connection) else executor.get_bind()
+    return bind.dialect.name == "postgresql"
+
+
+def _short(of: bytes) -> int:
+    """The 32 bits PostgreSQL has room for; two numbers that share them only wait once more."""
+    return int.from_bytes(of[:4].ljust(4, b"\0"), "big", signed=True)

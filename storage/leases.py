@@ -4,11 +4,13 @@
 A lease holds a number, not a row: two spellings of one number, in any two
 campaigns, are never handed out at once (C4). An expired lease is settled
 before anybody gets the number again; what was authorised under it counts as
-dialed for ever.
+dialed for ever. Every transaction locks in one order: lease, attempt, then the
+rest, the node's chain of the ledger last (docs/decisions/0011-postgresql.md).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Select, and_, delete, false, or_, select, update
@@ -19,7 +21,7 @@ from compliance.facts import Blame, Claim, Outcome
 from storage.agents import free_agents_of
 from storage.campaigns import CampaignState, TargetState, finish_if_exhausted
 from storage.context import SYSTEM, Context, new_id
-from storage.dialects import insert_or_ignore
+from storage.dialects import Guarded, insert_or_ignore, lock_shared, try_lock
 from storage.models import AttemptRow, CampaignRow, Lease, Target
 from storage.requests import request_of
 from storage.stops import stopped_at
@@ -48,6 +50,7 @@ class Leases:
             campaign = session.get(CampaignRow, campaign_id)
             if campaign is None:
                 raise BadInput("there is no such campaign", field="campaign")
+            lock_shared(session, Guarded.DIALING)  # no stop comes between here and the request
             if campaign.state != CampaignState.RUNNING or stopped_at(session) is not None:
                 return None
             until = now + timedelta(seconds=lease_s)
@@ -68,10 +71,14 @@ class Leases:
         until: datetime,
         lease_s: float,
     ) -> Lease | None:
-        for _ in range(_RACES):
-            target = session.scalar(_next_due(campaign, now))
+        lost: list[str] = []
+        while len(lost) < _RACES:
+            target = session.scalar(_next_due(campaign, now, lost))
             if target is None:
                 return None
+            lost.append(target.contact)
+            if not try_lock(session, Guarded.NUMBER, target.number_index):
+                continue  # somebody is taking it this moment; waiting for them could deadlock
             lease_id = new_id()
             insert_or_ignore(
                 session,
@@ -143,9 +150,19 @@ class Leases:
             leases = session.scalars(
                 select(Lease).where(expired).with_for_update(skip_locked=True)
             ).all()
+            ids = [lease.id for lease in leases]
+            attempts = {
+                attempt.id: attempt
+                for attempt in session.scalars(
+                    select(AttemptRow)
+                    .where(AttemptRow.id.in_(ids))
+                    .order_by(AttemptRow.id)
+                    .with_for_update()
+                )
+            }
             for lease in leases:
                 session.delete(lease)
-                attempt = session.get(AttemptRow, lease.id, with_for_update=True)
+                attempt = attempts.get(lease.id)
                 if attempt is None:
                     set_target(session, lease, TargetState.DUE)
                     continue
@@ -172,7 +189,7 @@ class Leases:
         attempt.last_leaf = bytes.fromhex(leaf)
 
 
-def _next_due(campaign: str, now: datetime) -> Select[Target]:
+def _next_due(campaign: str, now: datetime, lost: Sequence[str]) -> Select[Target]:
     held = select(Lease.id).where(Lease.number_index == Target.number_index)
     return (
         select(Target)
@@ -180,6 +197,7 @@ def _next_due(campaign: str, now: datetime) -> Select[Target]:
             Target.campaign == campaign,
             Target.state == TargetState.DUE,
             Target.not_before <= now,
+            Target.contact.not_in(lost),
             ~held.exists(),
         )
         .order_by(Target.not_before, Target.position)

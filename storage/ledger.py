@@ -379,18 +379,19 @@ def _export_lines(engine: Engine) -> Iterator[dict[str, Any]]:
             .order_by(LedgerLeaf.index)
         )
         entries = 0
-        for row in connection.execution_options(yield_per=5_000).execute(query):
-            if row.body is None:
-                raise LedgerError(f"the bytes of entry {row.index} are gone from the database")
-            entries += 1
-            yield {
-                "entry": row.index,
-                "leaf": row.leaf_hash.hex(),
-                "node": row.node,
-                "seq": row.node_seq,
-                "prev": row.prev_hash.hex(),
-                "bytes": base64.b64encode(row.body).decode(),
-            }
+        with connection.execution_options(yield_per=5_000).execute(query) as rows:
+            for row in rows:
+                if row.body is None:
+                    raise LedgerError(f"the bytes of entry {row.index} are gone from the database")
+                entries += 1
+                yield {
+                    "entry": row.index,
+                    "leaf": row.leaf_hash.hex(),
+                    "node": row.node,
+                    "seq": row.node_seq,
+                    "prev": row.prev_hash.hex(),
+                    "bytes": base64.b64encode(row.body).decode(),
+                }
         checkpoints = 0
         kept = (
             select(LedgerCheckpoint.size, LedgerCheckpoint.note, LedgerCheckpoint.at)

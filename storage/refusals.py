@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from compliance.errors import BadInput, StorageError
 from compliance.facts import Actor, Number, RefusalRecord, RefusalScope, Role
 from storage.context import SYSTEM, Context, new_id
-from storage.dialects import insert_or_ignore
+from storage.dialects import Guarded, insert_or_ignore, lock
 from storage.models import AttemptRow, ContactRow, RefusalRow, Withdrawal
 
 
@@ -91,6 +91,7 @@ class Refusals:
         if until <= at:
             raise BadInput("a refusal ends after it was made", field="until")
         index = self._context.refusal_index(number)
+        lock(session, Guarded.REFUSAL, index)  # who is about to call this number sees it, or waits
         session.execute(
             insert(RefusalRow).values(
                 id=new_id(),
@@ -108,6 +109,7 @@ class Refusals:
 
 def withdraw(session: Session, refusal_index: bytes, at: datetime) -> None:
     """Consent ends at ``at``; an earlier withdrawal never replaces a later one."""
+    lock(session, Guarded.REFUSAL, refusal_index)
     insert_or_ignore(session, Withdrawal, refusal_index=refusal_index, at=at)
     session.execute(
         update(Withdrawal)

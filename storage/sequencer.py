@@ -304,14 +304,13 @@ def verify_start(engine: Engine, anchors: Sequence[Anchor], keyring: Keyring) ->
 def _recompute(connection: Connection, sizes: set[int]) -> tuple[int, dict[int, bytes]]:
     frontier = Frontier()
     roots = {0: frontier.root()}
-    rows = connection.execution_options(yield_per=10_000).execute(
-        select(LedgerLeaf.index, LedgerLeaf.leaf_hash).order_by(LedgerLeaf.index)
-    )
-    for index, leaf in rows:
-        if index != frontier.size:
-            raise LedgerError(f"the ledger's entry {frontier.size} is missing")
-        frontier.append(leaf)
-        if frontier.size in sizes:
-            roots[frontier.size] = frontier.root()
+    query = select(LedgerLeaf.index, LedgerLeaf.leaf_hash).order_by(LedgerLeaf.index)
+    with connection.execution_options(yield_per=10_000).execute(query) as rows:
+        for index, leaf in rows:
+            if index != frontier.size:
+                raise LedgerError(f"the ledger's entry {frontier.size} is missing")
+            frontier.append(leaf)
+            if frontier.size in sizes:
+                roots[frontier.size] = frontier.root()
     roots[frontier.size] = frontier.root()
     return frontier.size, roots

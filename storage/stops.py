@@ -18,6 +18,7 @@ from compliance.errors import BadInput
 from compliance.facts import Actor, Evolve, Role
 from storage.campaigns import CampaignState
 from storage.context import Context, new_id
+from storage.dialects import Guarded, lock
 from storage.models import CampaignRow, EmergencyStop
 
 
@@ -55,6 +56,7 @@ class Stops:
         context.require(actor, "platform.stop", Role.COMPLIANCE, Role.ADMIN, Role.OPERATOR)
         now = context.clock.wall()
         with context.write() as session:
+            lock(session, Guarded.DIALING)  # what is being authorised is through, or sees it
             if stopped_at(session) is not None:
                 return False
             stop = new_id()
@@ -72,15 +74,14 @@ class Stops:
         context.require(actor, "platform.lift", Role.COMPLIANCE, Role.ADMIN)
         now = context.clock.wall()
         with context.write() as session:
+            lock(session, Guarded.DIALING)
             held = session.scalars(
                 select(EmergencyStop.id)
                 .where(EmergencyStop.lifted_at.is_(None))
                 .order_by(EmergencyStop.at)
-                .with_for_update()
             ).all()
             if not held:
                 return False
-            # Two nodes may have stopped at the same instant: one word lifts both.
             session.execute(
                 update(EmergencyStop)
                 .where(EmergencyStop.id.in_(held))

@@ -22,7 +22,7 @@ from compliance.errors import BadInput, StorageError
 from compliance.facts import Actor, Consent, Evolve, Number, Outcome, RefusalRecord, Role
 from storage.campaigns import finish_if_exhausted
 from storage.context import Context, new_id
-from storage.dialects import insert_or_ignore
+from storage.dialects import Guarded, insert_or_ignore, lock
 from storage.models import (
     AttemptRow,
     Batch,
@@ -243,6 +243,7 @@ class Subjects:
         index = context.number_index(number)
         with context.write() as session:
             held = _hold(session, index, now)
+            lock(session, Guarded.REFUSAL, context.refusal_index(number))  # withdrawn below
             contacts = session.scalars(
                 select(ContactRow.id).where(ContactRow.number_index == index)
             ).all()
@@ -285,7 +286,10 @@ class Subjects:
         objects: list[str] = []
         unlinked = words = sound = 0
         for attempt in session.scalars(
-            select(AttemptRow).where(AttemptRow.number_index == index).order_by(AttemptRow.at)
+            select(AttemptRow)
+            .where(AttemptRow.number_index == index)
+            .order_by(AttemptRow.at)
+            .with_for_update()  # a record that comes late waits, and is erased or comes after
         ):
             if attempt.number_key:
                 attempt.number_key = ""  # the ledger's commitment leads nowhere without it
@@ -358,6 +362,7 @@ class Subjects:
 
 def _hold(session: Session, index: bytes, now: datetime) -> Lease:
     """Take the number as a claim would, so that nobody begins a call to it meanwhile."""
+    lock(session, Guarded.NUMBER, index)
     lease = new_id()
     insert_or_ignore(
         session,

@@ -3,12 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from compliance.facts import HomeKind
+from tests.databases import KINDS, Databases, PostgresDatabases, SqliteDatabases, migrated
+from tests.postgres import PostgresServer
 from tests.storage_home import TestHome, build, copy_home
+
+Ask = pytest.FixtureRequest
 
 
 @pytest.fixture(scope="session")
@@ -18,16 +24,86 @@ def voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def home_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home of the store, built once a test run."""
-    path = tmp_path_factory.mktemp("template") / "home"
-    build(path)
-    return path
+def postgres() -> Iterator[PostgresServer]:
+    """The test run's PostgreSQL, started when the first test asks for it."""
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def templates(request: Ask, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Databases]:
+    """Where the run keeps what tests copy, by kind of database."""
+
+    @functools.cache
+    def kept(kind: str) -> Databases:
+        if kind == "postgresql":
+            return PostgresDatabases(request.getfixturevalue("postgres"))
+        return SqliteDatabases(tmp_path_factory.mktemp("databases"))
+
+    return kept
+
+
+@pytest.fixture(scope="session")
+def home_template(
+    templates: Callable[[str], Databases], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str, HomeKind], Path]:
+    """A home of the store, built once a test run for each kind of database and of home."""
+
+    @functools.cache
+    def made(database: str, kind: HomeKind) -> Path:
+        path = tmp_path_factory.mktemp("template") / "home"
+        build(path, templates(database), kind)
+        return path
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def empty_template(templates: Callable[[str], Databases]) -> Callable[[str], str]:
+    """The URL of a database with every table and no row, by kind."""
+    return functools.cache(lambda kind: migrated(templates(kind)))
+
+
+@pytest.fixture(params=KINDS)
+def databases(request: Ask, tmp_path: Path) -> Iterator[Databases]:
+    """Databases for one test; whatever asks for them runs on SQLite and on PostgreSQL."""
+    made: Databases = (
+        PostgresDatabases(request.getfixturevalue("postgres"))
+        if request.param == "postgresql"
+        else SqliteDatabases(tmp_path)
+    )
+    yield made
+    made.close()
 
 
 @pytest.fixture
-def home(home_template: Path, tmp_path: Path) -> Iterator[TestHome]:
+def empty_url(databases: Databases, empty_template: Callable[[str], str]) -> str:
+    """The URL of a database with every table and no row."""
+    return databases.copy(empty_template(databases.kind))
+
+
+@pytest.fixture
+def home_of(
+    databases: Databases, home_template: Callable[[str, HomeKind], Path], tmp_path: Path
+) -> Iterator[Callable[[HomeKind], TestHome]]:
+    """Opens a fresh home of a kind for one test."""
+    opened: list[TestHome] = []
+
+    def copied(kind: HomeKind) -> TestHome:
+        template = home_template(databases.kind, kind)
+        opened.append(copy_home(template, tmp_path / f"home{len(opened) or ''}", databases))
+        return opened[-1]
+
+    yield copied
+    for home in opened:
+        home.close()
+
+
+@pytest.fixture
+def home(home_of: Callable[[HomeKind], TestHome]) -> TestHome:
     """A fresh copy of the template for one test."""
-    opened = copy_home(home_template, tmp_path / "home")
-    yield opened
-    opened.close()
+    return home_of(HomeKind.PRODUCTION)

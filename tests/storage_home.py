@@ -40,6 +40,7 @@ from storage.keys import FileKeyring
 from storage.objects import FolderObjects
 from storage.recordings import RecordingWriter
 from storage.store import ScriptVersion, Store, init_home
+from tests.databases import Databases
 
 START = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)  # Tuesday, 10:00 in Shanghai
 RULEBOOK = load_rulebook(["cn_seed"])
@@ -241,12 +242,14 @@ def write_csv(
         writer.writerows(rows)
 
 
-def build(path: Path, kind: HomeKind = HomeKind.PRODUCTION) -> None:
+def build(path: Path, databases: Databases, kind: HomeKind = HomeKind.PRODUCTION) -> None:
     """The template every test's home is copied from."""
     path.mkdir(parents=True, exist_ok=True)
     keyring = FileKeyring.create(path / "keys.json")
     clock = VirtualClock(START - timedelta(days=30))
-    engine = make_engine(f"sqlite:///{path / 'candor.db'}")
+    url = databases.new()
+    (path / "url").write_text(url)
+    engine = make_engine(url)
     upgrade(engine)
     init_home(
         engine,
@@ -266,7 +269,8 @@ def build(path: Path, kind: HomeKind = HomeKind.PRODUCTION) -> None:
 
 
 def open_home(path: Path, *, node: str = "node1") -> TestHome:
-    engine = make_engine(f"sqlite:///{path / 'candor.db'}")
+    """Open a home by its folder alone, as other processes do; ``url`` in it names the database."""
+    engine = make_engine((path / "url").read_text())
     keyring = FileKeyring.open(path / "keys.json")
     clock = VirtualClock(START)
     store = Store(engine, keyring, node=node, clock=clock)
@@ -279,6 +283,7 @@ def open_home(path: Path, *, node: str = "node1") -> TestHome:
     return TestHome(path, engine, keyring, clock, store, actors)
 
 
-def copy_home(template: Path, path: Path) -> TestHome:
+def copy_home(template: Path, path: Path, databases: Databases) -> TestHome:
     shutil.copytree(template, path)
+    (path / "url").write_text(databases.copy((template / "url").read_text(), path))
     return open_home(path)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from sqlalchemy.orm import Session
 
 from compliance.errors import BadInput, LedgerError, StorageAway
 from storage import ledger, merkle
-from storage.base import Base
 from storage.checkpoint import parse_note
 from storage.database import make_engine
 from storage.key_document import Secrets
@@ -26,6 +26,7 @@ from storage.ledger_tables import (
     LedgerOutbox,
     LedgerSubtree,
 )
+from tests.databases import Databases, migrated
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 ORIGIN = "candor.example/ledger"
@@ -37,10 +38,10 @@ def ring(tmp_path_factory: pytest.TempPathFactory) -> FileKeyring:
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Engine:
-    engine = make_engine(f"sqlite:///{tmp_path / 'ledger.db'}")
-    Base.metadata.create_all(engine)
-    return engine
+def engine(empty_url: str) -> Iterator[Engine]:
+    engine = make_engine(empty_url)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture
@@ -296,14 +297,18 @@ def test_start_accepts_an_honest_ledger(
 
 
 def test_start_refuses_a_rolled_back_database(
-    engine: Engine, sequencer: Sequencer, anchor: FolderAnchor, ring: FileKeyring, tmp_path: Path
+    engine: Engine,
+    sequencer: Sequencer,
+    anchor: FolderAnchor,
+    ring: FileKeyring,
+    databases: Databases,
+    empty_url: str,
 ) -> None:
     append(engine, 20)
     sequencer.run_once(NOW)
     sequencer.checkpoint(NOW)
-    old = make_engine(f"sqlite:///{tmp_path / 'old.db'}")
-    with engine.connect() as source, old.connect() as target:
-        source.connection.driver_connection.backup(target.connection.driver_connection)  # type: ignore[union-attr]
+    engine.dispose()
+    old = make_engine(databases.copy(empty_url))
     append(engine, 5)
     sequencer.run_once(NOW)
     sequencer.checkpoint(NOW, force=True)
@@ -318,18 +323,24 @@ def test_start_refuses_a_rolled_back_database(
     append(old, 1, node="node-9")
     with pytest.raises(LedgerError):
         ledger.verify_start(old, [anchor], ring)
+    old.dispose()
 
 
 def test_start_refuses_a_fresh_database_under_an_old_anchor(
-    engine: Engine, sequencer: Sequencer, anchor: FolderAnchor, ring: FileKeyring, tmp_path: Path
+    engine: Engine,
+    sequencer: Sequencer,
+    anchor: FolderAnchor,
+    ring: FileKeyring,
+    databases: Databases,
+    tmp_path: Path,
 ) -> None:
     append(engine, 3)
     sequencer.run_once(NOW)
     sequencer.checkpoint(NOW)
-    fresh = make_engine(f"sqlite:///{tmp_path / 'fresh.db'}")
-    Base.metadata.create_all(fresh)
+    fresh = make_engine(migrated(databases))
     with pytest.raises(LedgerError, match="holds 0 entries"):
         ledger.verify_start(fresh, [anchor], ring)
+    fresh.dispose()
     with pytest.raises(LedgerError, match="no anchor outside"):
         ledger.verify_start(engine, [FolderAnchor(tmp_path / "wiped")], ring)
     other = FileKeyring.create(tmp_path / "other.json")
@@ -444,7 +455,7 @@ def test_damaged_head_is_named(engine: Engine, sequencer: Sequencer, ring: FileK
         ledger.verify_start(engine, [], ring)
 
 
-def vector_export(tmp_path: Path) -> Path:
+def vector_export(engine: Engine, tmp_path: Path) -> Path:
     """Two nodes, five entries, two checkpoints under the key of RFC 8032's first test."""
     seed = bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
     ring = MemoryKeyring(
@@ -456,8 +467,6 @@ def vector_export(tmp_path: Path) -> Path:
             signing=seed,
         )
     )
-    engine = make_engine(f"sqlite:///{tmp_path / 'vector.db'}")
-    Base.metadata.create_all(engine)
     sequencer = Sequencer(engine, ring, [], ORIGIN)
     append(engine, 2, node="node-1")
     append(engine, 1, node="node-2")
@@ -471,6 +480,6 @@ def vector_export(tmp_path: Path) -> Path:
     return tmp_path / "vector.jsonl"
 
 
-def test_vector_of_the_format_document(tmp_path: Path) -> None:
+def test_vector_of_the_format_document(engine: Engine, tmp_path: Path) -> None:
     kept = Path(__file__).parents[2] / "vectors" / "ledger.jsonl"
-    assert vector_export(tmp_path).read_bytes() == kept.read_bytes()
+    assert vector_export(engine, tmp_path).read_bytes() == kept.read_bytes()

@@ -13,6 +13,7 @@ from sqlalchemy import text
 from compliance.errors import BadInput, NotAllowed, SignInFailed
 from compliance.facts import Actor, Number, Role, SourceKind
 from storage.store import AccessReason, Store
+from tests.databases import Databases
 from tests.storage_home import (
     DIGEST,
     LINE,
@@ -99,9 +100,10 @@ def test_a_session_has_a_bounded_life(home: TestHome, ttl: timedelta) -> None:
         home.store.people.issue_session(home.actors["admin"], ttl)
 
 
-def test_neither_token_nor_password_is_stored(home: TestHome) -> None:
+def test_neither_token_nor_password_is_stored(home: TestHome, databases: Databases) -> None:
     token = home.store.people.issue_session(home.actors["admin"], HOUR)
-    stored = b"".join(p.read_bytes() for p in home.path.glob("candor.db*"))
+    files = databases.files((home.path / "url").read_text())
+    stored = b"".join(path.read_bytes() for path in files)
     assert token.encode() not in stored
     assert PASSWORD.encode() not in stored
     assert b"$argon2id$" in stored

@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -18,7 +17,7 @@ from compliance.permits import Permit, Refusal
 from dialer.policies import load_rulebook
 from storage import pii
 from storage.ledger import verify_commitment
-from tests.storage_home import START, TestHome, build, copy_home
+from tests.storage_home import START, TestHome
 
 URI = "sip:me@127.0.0.1:5060"
 LAB = load_rulebook(["lab"])
@@ -32,19 +31,11 @@ LAB_LINE = LineFacts(
 )
 
 
-@pytest.fixture(scope="module")
-def lab_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("template") / "lab"
-    build(path, HomeKind.LAB)
-    return path
-
-
 @pytest.fixture
-def lab(lab_template: Path, tmp_path: Path) -> Iterator[TestHome]:
-    opened = copy_home(lab_template, tmp_path / "lab")
+def lab(home_of: Callable[[HomeKind], TestHome]) -> TestHome:
+    opened = home_of(HomeKind.LAB)
     opened.store.lines.add_line(opened.actors["admin"], LAB_LINE)
-    yield opened
-    opened.close()
+    return opened
 
 
 def campaign(home: TestHome, batch: str, name: str = "test-1") -> str:
