@@ -18,13 +18,13 @@ from compliance.clock import Clock
 from compliance.errors import StorageError
 from compliance.facts import HomeKind, LineFacts, Role
 from compliance.rulebook import Rulebook
-from console import papers, readiness
+from console import papers, readiness, unlocking
 from console.diagnosis import Diagnosis, fail, guarded, ok, warn
 from dialer.policies import load_rulebook
 from dialer.settings import Home
 from storage.anchors import FolderAnchor
 from storage.database import READ_ONLY, check_version, make_engine, network_file_system
-from storage.keys import FileKeyring
+from storage.keys import Keyring
 from storage.sequencer import verify_start
 from storage.store import Store
 
@@ -50,7 +50,7 @@ class HomeCheckup:
         yield from guarded("policy", self._policy)
         yield from guarded("calendar", self._calendar)
         yield from guarded("sip", self._sip)
-        keyrings: list[FileKeyring] = []
+        keyrings: list[Keyring] = []
         yield from guarded("keys", lambda: self._keys(keyrings))
         yield from guarded("filesystem", self._filesystem)
         path = self._database_path()
@@ -67,7 +67,7 @@ class HomeCheckup:
                 return
             yield from self._inside(engine, keyrings[0])
 
-    def _inside(self, engine: Engine, keyring: FileKeyring) -> Iterator[Diagnosis]:
+    def _inside(self, engine: Engine, keyring: Keyring) -> Iterator[Diagnosis]:
         try:
             node = self.home.settings.node
             store = Store(engine, keyring, node=node, clock=self.clock)
@@ -174,8 +174,9 @@ class HomeCheckup:
 
     # ------------------------------------------------------------ keys, database, ledger
 
-    def _keys(self, keyrings: list[FileKeyring]) -> Iterator[Diagnosis]:
-        keyrings.append(FileKeyring.open(self.home.keys, self.passphrase))
+    def _keys(self, keyrings: list[Keyring]) -> Iterator[Diagnosis]:
+        source, language = self.home.key_source, self.home.settings.language
+        keyrings.append(unlocking.unlock(source, self.passphrase, language)[0])
         yield ok("keys", fingerprint=keyrings[0].fingerprint()[:24])
 
     def _database_path(self) -> Path | None:
@@ -213,7 +214,7 @@ class HomeCheckup:
                 return
         yield ok("database")
 
-    def _ledger(self, engine: Engine, keyring: FileKeyring, kind: HomeKind) -> Iterator[Diagnosis]:
+    def _ledger(self, engine: Engine, keyring: Keyring, kind: HomeKind) -> Iterator[Diagnosis]:
         anchors = self.home.anchors
         size = verify_start(engine, [FolderAnchor(anchors)], keyring)
         path = self._database_path()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -14,12 +15,14 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from compliance.clock import Clock, SystemClock
-from compliance.errors import BadInput, ConfigError, SignInFailed
+from compliance.errors import ConfigError, SignInFailed
 from compliance.facts import Actor, HomeKind
-from dialer.settings import Home
+from console import unlocking
+from dialer.settings import Home, KeySettings
 from storage.anchors import FolderAnchor
 from storage.database import check_version, make_engine, upgrade
-from storage.keys import FileKeyring
+from storage.key_sources import KeyKind
+from storage.keys import Keyring
 from storage.sequencer import Sequencer, verify_start
 from storage.store import Store, init_home
 
@@ -53,10 +56,10 @@ class Opened:
 
     home: Home
     engine: Engine
-    keyring: FileKeyring
+    keyring: Keyring
     store: Store
     clock: Clock
-    passphrase: str | None = None
+    passphrase: str | None = None  # what opens the keys: a passphrase, or a token's PIN
 
     @property
     def origin(self) -> str:
@@ -75,6 +78,7 @@ def create(
     tenant: str,
     language: str = "zh",
     passphrase: str | None = None,
+    keys: KeySettings | None = None,
     clock: Clock | None = None,
     processes: int = 1,
     max_calls: int = 4,
@@ -99,6 +103,8 @@ def create(
         ring_timeout_s=ring_timeout_s,
         profile=_PROFILE[kind],
     )
+    if keys is not None and keys.source is not KeyKind.FILE:
+        text += _keys_section(keys)
     try:
         _furnish(root, text, kind, company, tenant, passphrase, clock or SystemClock())
     except BaseException:
@@ -107,6 +113,12 @@ def create(
         if not existed:
             root.rmdir()
         raise
+
+
+def _keys_section(keys: KeySettings) -> str:
+    named = {"source": str(keys.source), "module": keys.module, "token": keys.token}
+    lines = [f"{key} = {json.dumps(value)}" for key, value in named.items() if value]
+    return "\n".join(["", "[keys]", *lines, ""])
 
 
 def check_empty(root: Path) -> None:
@@ -130,7 +142,8 @@ def _furnish(
     home = Home(root)
     for folder in (home.keys.parent, home.objects, home.anchors, home.prompts, home.run, home.logs):
         folder.mkdir(mode=0o700, exist_ok=True)
-    keyring = FileKeyring.create(home.keys, passphrase)
+    source = home.key_source
+    keyring = source.create(unlocking.secret_for_new(source, passphrase, home.settings.language))
     engine = make_engine(home.database_url)
     try:
         upgrade(engine)
@@ -152,32 +165,20 @@ def opened(root: Path, passphrase: str | None = None) -> Iterator[Opened]:
     """Open a home and, before anything else, check its ledger against the outside anchors.
 
     Raises:
-        ConfigError: no home there or wrong settings. BadInput: wrong passphrase.
+        ConfigError: no home there or wrong settings. BadInput: wrong passphrase or PIN.
         LedgerError: the database is older than the last outside checkpoint (P5).
     """
     home = Home(root)
     clock = SystemClock()
-    keyring = _keyring(home, passphrase)
+    keyring, secret = unlocking.unlock(home.key_source, passphrase, home.settings.language)
     engine = make_engine(home.database_url)
     try:
         check_version(engine)
         verify_start(engine, [FolderAnchor(home.anchors)], keyring)
         store = Store(engine, keyring, node=home.settings.node, clock=clock)
-        yield Opened(home, engine, keyring, store, clock, passphrase)
+        yield Opened(home, engine, keyring, store, clock, secret)
     finally:
         engine.dispose()
-
-
-def _keyring(home: Home, passphrase: str | None) -> FileKeyring:
-    try:
-        return FileKeyring.open(home.keys, passphrase)
-    except BadInput as error:
-        if error.field != "passphrase":
-            raise
-        remedy = f"{error.remedy}; commands read it from CANDOR_PASSPHRASE"
-        raise BadInput(
-            error.detail.removeprefix("passphrase: "), field="passphrase", remedy=remedy
-        ) from None
 
 
 # ---------------------------------------------------------------- who is signed in

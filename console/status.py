@@ -128,6 +128,7 @@ def line(status: Status, language: str) -> str:
         text(f"state.{status.state}", language),
         *(f"{text(f'target.{s}', language)} {targets.get(s, 0)}" for s in TargetState),
         f"{text('status.live', language)} {seen.live}",
+        f"{text('status.talking', language)} {seen.talking}",
         f"{text('status.attempts', language)} {seen.attempts}",
         f"ASR {_percent(seen.asr)}",
         f"ACD {_seconds(seen.acd_s)}",

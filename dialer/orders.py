@@ -12,7 +12,7 @@ DRAIN = b"drain\n"
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What the supervisor tells a new worker. Sent over a pipe: it may hold the passphrase."""
+    """What the supervisor tells a new worker. Sent over a pipe: it may hold a secret."""
 
     home: str
     campaign: str
@@ -22,7 +22,7 @@ class Order:
     rtp_ports: int
     max_calls: int
     speech_socket: str
-    passphrase: str | None = None
+    passphrase: str | None = None  # what opens the keys: a passphrase, or a token's PIN
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from compliance.errors import ConfigError
+from storage.key_sources import KeyKind, KeySource
 
 
 class _Section(BaseModel):
@@ -23,6 +25,23 @@ class StorageSettings(_Section):
     url: str = "sqlite:///candor.db"  # relative paths start at the home folder
     objects: str = "objects"
     anchors: str = "anchors"  # where checkpoints go out of the database's reach
+
+
+class KeySettings(_Section):
+    """Where the keys come from. What opens them is never written here."""
+
+    source: KeyKind = KeyKind.FILE
+    module: str = ""  # path of the HSM's PKCS#11 library
+    token: str = ""  # label of the HSM's token
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        named = bool(self.module), bool(self.token)
+        if self.source is KeyKind.PKCS11 and named != (True, True):
+            raise ValueError('source "pkcs11" needs module and token')
+        if self.source is not KeyKind.PKCS11 and any(named):
+            raise ValueError('module and token are for source "pkcs11" alone')
+        return self
 
 
 class SipSettings(_Section):
@@ -61,6 +80,7 @@ class Settings(_Section):
     language: str = Field(default="zh", pattern="^(zh|en)$")
     node: str = Field(default="node1", pattern="^[a-z0-9-]{1,32}$")
     storage: StorageSettings = StorageSettings()
+    keys: KeySettings = KeySettings()
     sip: SipSettings = SipSettings()
     dial: DialSettings = DialSettings()
     speech: SpeechSettings = SpeechSettings()
@@ -121,6 +141,11 @@ class Home:
     @property
     def keys(self) -> Path:
         return self.root / "keys" / "master.json"
+
+    @property
+    def key_source(self) -> KeySource:
+        keys = self.settings.keys
+        return KeySource(keys.source, self.keys, keys.module, keys.token)
 
     @property
     def simulator_key(self) -> Path:

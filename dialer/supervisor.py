@@ -31,6 +31,8 @@ from dialer.orders import DRAIN, Order
 from dialer.orphans import Dialog, say_goodbye
 from dialer.runs import Run, bury, dead_runs
 from dialer.settings import Home
+from storage.key_sources import SECRET_VARIABLES
+from storage.keys_environment import VARIABLE as KEYRING
 from storage.objects import FolderObjects
 from storage.sequencer import Sequencer
 from storage.store import Store
@@ -44,6 +46,11 @@ _STOP_S = 8.0
 _ABORT_S = 1.5
 
 Report = Callable[[str, Mapping[str, Any]], None]
+
+
+def _without(names: frozenset[str]) -> dict[str, str]:
+    """The environment for a process that has no use for these variables."""
+    return {name: value for name, value in os.environ.items() if name not in names}
 
 
 @dataclass(slots=True)
@@ -189,6 +196,7 @@ class Supervisor:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=self._error_file(f"worker{index + 1}"),
+            env=_without(SECRET_VARIABLES - {KEYRING}),  # what opens the keys is in the order
             start_new_session=True,  # Ctrl-C reaches the supervisor, which drains them
         )
         assert process.stdin is not None
@@ -276,6 +284,7 @@ class Supervisor:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=self._error_file(f"speech{index + 1}"),
+            env=_without(SECRET_VARIABLES),
             start_new_session=True,
         )
         self._speech[index] = process

@@ -36,7 +36,6 @@ from dialer.transfer import Switchboard
 from dialer.writer import Writer
 from storage import sequencer
 from storage.database import check_version, make_engine
-from storage.keys import FileKeyring
 from storage.scripts import version_digest
 from storage.store import Store
 from voicebot import script as scripts
@@ -72,7 +71,7 @@ async def run(order: Order, report: _Events, drain: asyncio.Event) -> None:
     clock = SystemClock()
     home = Home(Path(order.home))
     settings = home.settings
-    keyring = FileKeyring.open(home.keys, order.passphrase)
+    keyring = home.key_source.open(order.passphrase)
     engine = make_engine(home.database_url)
     check_version(engine)
     store = Store(engine, keyring, node=settings.node, clock=clock)

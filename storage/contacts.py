@@ -24,7 +24,7 @@ from sqlalchemy import insert, select
 
 from compliance.errors import BadInput, StorageError
 from compliance.facts import Actor, Consent, Evolve, Role, SourceKind
-from storage import ledger
+from storage import ledger, sealed_columns
 from storage.contact_rows import (
     COLUMNS,
     REQUIRED_COLUMNS,
@@ -141,10 +141,14 @@ class Contacts:
                     file_key=key,
                 )
             )
+            named: set[str] = set()
             for contacts, consents in load.spooled():
                 session.execute(insert(ContactRow), contacts)
                 if consents:
                     session.execute(insert(ConsentRow), consents)
+                for row in (*contacts, *consents):
+                    named |= sealed_columns.naming(row)
+            context.still_held(named)
             context.log(
                 session,
                 "contacts.import",

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -116,6 +116,18 @@ class Context:
         return pii.unseal(
             self.keyring, sealed, tenant=self.tenant, table=table, column=column, row=row
         )
+
+    def still_held(self, keys: Collection[str]) -> None:
+        """For values sealed before their transaction began; asked when they are in it.
+
+        Raises:
+            StorageError: one of these master keys was retired meanwhile.
+        """
+        if keys and not set(keys) <= set(self.keyring.key_ids()):
+            raise StorageError(
+                "a master key was retired while this was prepared; nothing was stored",
+                remedy="do it again",
+            )
 
     def number_index(self, number: Number) -> bytes:
         return pii.number_index(self.keyring, number)

@@ -13,10 +13,16 @@ from typing import TYPE_CHECKING
 from compliance.errors import BadInput, ConfigError
 from compliance.facts import Evolve
 from storage.keys import FileKeyring, Keyring
-from storage.keys_environment import VARIABLE, EnvironmentKeyring
+from storage.keys_environment import VARIABLE as KEYRING
+from storage.keys_environment import EnvironmentKeyring
 
 if TYPE_CHECKING:
     from storage.keys_pkcs11 import Pkcs11Keyring
+
+
+PASSPHRASE, PIN = "CANDOR_PASSPHRASE", "CANDOR_PIN"
+SECRET_VARIABLES = frozenset({PASSPHRASE, PIN, KEYRING})
+"""Variables that hold a secret; processes that have no use for them are started without."""
 
 
 class KeyKind(enum.StrEnum):
@@ -93,11 +99,11 @@ class KeySource(Evolve):
 
 
 def _variable(environment: Mapping[str, str]) -> str:
-    text = environment.get(VARIABLE, "")
+    text = environment.get(KEYRING, "")
     if not text:
         raise BadInput(
             "is not set, and this home's keys come from it",
-            field=VARIABLE,
+            field=KEYRING,
             remedy="set it to this home's keyring; `candor keys new` makes one for a new home",
         )
     return text

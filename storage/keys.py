@@ -55,7 +55,7 @@ class Keyring(Protocol):
         ...
 
     def key_ids(self) -> tuple[str, ...]:
-        """Every master key held, in no particular order."""
+        """Every master key held at this very moment, also by what another process changed."""
         ...
 
     def prepared(self) -> str | None:

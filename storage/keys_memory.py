@@ -140,7 +140,7 @@ class MemoryKeyring:
         return self._masters.keys.current
 
     def key_ids(self) -> tuple[str, ...]:
-        self._renew()
+        self._look_again()
         return tuple(sorted(self._masters.keys.masters))
 
     def prepared(self) -> str | None:

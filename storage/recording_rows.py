@@ -48,6 +48,8 @@ def seal_rows(session: Session, sealed: SealedRecording, at: datetime) -> None:
         BadInput: a track that was never opened.
     """
     for track in sealed.tracks:
+        # A kept key stays as it lies there: it may have been wrapped anew since the call began.
+        gone = {"wrapped_key": b""} if track.destroyed else {}
         changed = session.execute(
             update(RecordingTrack)
             .where(
@@ -57,7 +59,7 @@ def seal_rows(session: Session, sealed: SealedRecording, at: datetime) -> None:
             )
             .values(
                 object=track.object,
-                wrapped_key=track.wrapped_key,
+                **gone,
                 sealed_at=at,
                 samples=track.seal.samples,
                 chunks=track.seal.chunks,

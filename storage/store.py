@@ -33,6 +33,7 @@ from storage.models import Home
 from storage.people import People
 from storage.previews import Previews
 from storage.refusals import Refusals
+from storage.rotation import Rotation
 from storage.rulebooks import Rulebooks
 from storage.scripts import Scripts, ScriptVersion
 from storage.stops import Stops
@@ -123,6 +124,7 @@ class Store:
         self.previews = Previews(context)
         self.rulebooks = Rulebooks(context)
         self.journal = Journal(context)
+        self.rotation = Rotation(context)
         self.watching = Watching(context)
 
         leases, attempts = Leases(context), Attempts(context)
