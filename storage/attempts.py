@@ -22,7 +22,7 @@ from compliance.facts import (
     RefusalScope,
 )
 from compliance.permits import Permit
-from storage import decisions, ledger
+from storage import call_keys, decisions, ledger
 from storage.campaigns import CampaignState, TargetState, finish_if_exhausted
 from storage.context import SYSTEM, Context
 from storage.dialects import Guarded, lock, lock_shared
@@ -182,7 +182,9 @@ class Attempts:
                 at=now,
                 worker=lease.worker,
                 decision=decisions.to_json(decision),
-                request_sealed=context.seal(decided_on.decode(), "attempts", "request", lease.id),
+                request_sealed=call_keys.seal(
+                    context, session, lease.id, "request", decided_on.decode()
+                ),
                 leaf=bytes.fromhex(leaf),
             )
         )

@@ -26,7 +26,7 @@ from compliance.facts import (
     Speaker,
     TranscriptLine,
 )
-from storage import ledger
+from storage import call_keys, ledger
 from storage.campaigns import TargetState, finish_if_exhausted
 from storage.context import SYSTEM, Context
 from storage.leases import drop_lease, own_lease, set_target
@@ -34,6 +34,7 @@ from storage.models import AttemptRow
 from storage.recording_rows import load_recording, open_rows, seal_rows, unsealed
 from storage.recordings import RecordingOpening, SealedRecording
 from storage.refusals import number_of, withdraw
+from storage.shredding import record_provisional
 from storage.tickets import open_ticket
 
 # Fields of CallRecord kept in columns of the same name.
@@ -157,11 +158,14 @@ class Calls:
         attempt.sip_reason = _harmless(record.sip_reason)
         attempt.violations = list(record.violations)
         attempt.outcome, attempt.blame = record.outcome, record.blame
-        attempt.transcript_sealed = context.seal(transcript, "attempts", "transcript", attempt.id)
-        attempt.keys_sealed = context.seal(keys, "attempts", "keys", attempt.id)
+        attempt.transcript_sealed = call_keys.seal(
+            context, session, attempt.id, "transcript", transcript
+        )
+        attempt.keys_sealed = call_keys.seal(context, session, attempt.id, "keys", keys)
         attempt.transcript_key = key
         attempt.finished_at = now
         if sealed is not None:
+            record_provisional(context, session, sealed, now)
             seal_rows(session, sealed, now)
         if record.refused and not refused_before:
             self._withdraw_only(session, attempt, record, now)
@@ -217,6 +221,7 @@ class Calls:
         now = context.clock.wall()
         with context.write() as session:
             attempt = _attempt(session, sealed.call_id)
+            record_provisional(context, session, sealed, now)
             seal_rows(session, sealed, now)
             leaf = context.log(
                 session,
@@ -252,7 +257,7 @@ class Calls:
         row = self._raw_read(actor, attempt_id, reason, "pii.read")
         if row.transcript_sealed is None:
             return ()
-        opened = self._context.unseal(row.transcript_sealed, "attempts", "transcript", row.id)
+        opened = self._opened(row, "transcript", row.transcript_sealed)
         return tuple(
             TranscriptLine(Speaker(speaker), *rest) for speaker, *rest in json.loads(opened)
         )
@@ -264,7 +269,7 @@ class Calls:
         row = self._raw_read(actor, attempt_id, reason, "pii.read")
         if row.keys_sealed is None:
             return ()
-        opened = self._context.unseal(row.keys_sealed, "attempts", "keys", row.id)
+        opened = self._opened(row, "keys", row.keys_sealed)
         return tuple(KeyPress(digit, at_ms) for digit, at_ms in json.loads(opened))
 
     def recording(self, actor: Actor, attempt_id: str, reason: AccessReason) -> SealedRecording:
@@ -277,6 +282,10 @@ class Calls:
         row = self._raw_read(actor, attempt_id, reason, "recording.open")
         with self._context.read() as session:
             return load_recording(session, row.recording, self._context.tenant)
+
+    def _opened(self, row: AttemptRow, column: str, sealed: bytes) -> str:
+        with self._context.read() as session:
+            return call_keys.unseal(self._context, session, row.id, column, sealed)
 
     def _raw_read(self, actor: Actor, attempt_id: str, reason: str, kind: str) -> AttemptRow:
         context = self._context

@@ -310,8 +310,8 @@ def _contacts(session: Session, terms: Terms, now: datetime) -> tuple[Counter[da
         select(
             said_no.label("refused"),
             func.max(CampaignRow.ended_at).label("ended"),
-            func.count(Target.campaign).label("places"),
-            func.sum(case((CampaignRow.ended_at.is_(None), 1), else_=0)).label("live"),
+            (func.count(Target.campaign) > 0).label("used"),
+            (func.sum(case((CampaignRow.ended_at.is_(None), 1), else_=0)) > 0).label("live"),
             case((owed, 1), else_=0).label("owed"),
         )
         .select_from(ContactRow)
@@ -324,24 +324,16 @@ def _contacts(session: Session, terms: Terms, now: datetime) -> tuple[Counter[da
     columns = per_contact.c
     days: Counter[date] = Counter()
     in_use = unused = overdue = 0
-    for refused_at, ended, places, live, is_owed, count in session.execute(
-        select(
-            columns.refused,
-            columns.ended,
-            columns.places > 0,
-            columns.live > 0,
-            columns.owed,
-            func.count(),
-        ).group_by(
-            columns.refused, columns.ended, columns.places > 0, columns.live > 0, columns.owed
-        )
+    kinds = (columns.refused, columns.ended, columns.used, columns.live, columns.owed)
+    for refused_at, ended, used, live, is_owed, count in session.execute(
+        select(*kinds, func.count()).group_by(*kinds)
     ):
-        cycle = None if not places or live or is_owed else ended
+        cycle = None if not used or live or is_owed else ended
         starts = [at for at in (refused_at, cycle) if at is not None]
         if starts:
             days[max(terms.contact_from(min(starts)), now).date()] += count
             overdue += count * (terms.contact_gone_by(min(starts)) < now)
-        elif places:
+        elif used:
             in_use += count
         else:
             unused += count

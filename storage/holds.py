@@ -195,7 +195,9 @@ def call_held() -> ColumnElement[bool]:
 
 def contact_held() -> ColumnElement[bool]:
     """Whether a hold covers the ``ContactRow`` of the enclosing query, by number or by a call."""
-    its_calls = select(AttemptRow.id).where(AttemptRow.contact == ContactRow.id)
+    its_calls = (
+        select(AttemptRow.id).where(AttemptRow.contact == ContactRow.id).correlate(ContactRow)
+    )
     return (
         select(Hold.id)
         .where(

@@ -14,6 +14,7 @@ from compliance.errors import BadInput, StorageError
 from compliance.facts import Actor, Number, RefusalRecord, RefusalScope, Role
 from storage.context import SYSTEM, Context, new_id
 from storage.dialects import Guarded, insert_or_ignore, lock
+from storage.due import note_refused
 from storage.models import AttemptRow, ContactRow, RefusalRow, Withdrawal
 
 
@@ -105,6 +106,7 @@ class Refusals:
             )
         )
         withdraw(session, index, at)
+        note_refused(session, self._context.number_index(number), at)
 
 
 def withdraw(session: Session, refusal_index: bytes, at: datetime) -> None:

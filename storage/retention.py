@@ -16,9 +16,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, Engine, delete, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from compliance.clock import Clock
 from compliance.errors import BadInput, StorageError, TooEarlyToDestroy
 from compliance.facts import Actor, Evolve, Role
 from storage import destructions, due, shredding
@@ -109,13 +110,8 @@ class Retention:
         return done
 
     def _check_clock(self, now: datetime, *, by_hand: bool) -> None:
-        """Nothing is destroyed by a clock that stands before the newest entry or differs from
-        the database server's, nor, by itself, by one that has left every entry far behind."""
-        if abs(server_clock_skew(self._context.engine, self._context.clock)) > SKEW_STOPS_S:
-            raise StorageError(
-                "this machine's clock and the database server's differ; nothing was destroyed",
-                remedy="set both right, then run it again",
-            )
+        """Nothing is destroyed by a clock that stands before the newest entry, nor, by
+        itself, by one that has left every entry far behind."""
         with self._context.read() as session:
             newest = session.scalar(
                 select(LedgerOutbox.at).order_by(LedgerOutbox.id.desc()).limit(1)
@@ -307,6 +303,19 @@ class Retention:
         step("refusals committed")
         _count(what, rows)
         return len(over)
+
+
+def check_server_clock(engine: Engine, clock: Clock) -> None:
+    """For whoever starts a run by the machine's clock.
+
+    Raises:
+        StorageError: the database server's clock says something else.
+    """
+    if abs(server_clock_skew(engine, clock)) > SKEW_STOPS_S:
+        raise StorageError(
+            "this machine's clock and the database server's differ; nothing was destroyed",
+            remedy="set both right, then run it again",
+        )
 
 
 def _locked(session: Session, attempt: str) -> AttemptRow:

@@ -24,6 +24,7 @@ from storage.calls import AccessReason, Calls
 from storage.campaigns import Campaigns, CampaignState
 from storage.contacts import Contacts, ImportResult
 from storage.context import SYSTEM, Context, translated
+from storage.holds import Holds
 from storage.journal import Journal
 from storage.keys import Keyring
 from storage.leases import Leases
@@ -33,6 +34,7 @@ from storage.models import Home
 from storage.people import People
 from storage.previews import Previews
 from storage.refusals import Refusals
+from storage.retention import Retention
 from storage.rotation import Rotation
 from storage.rulebooks import Rulebooks
 from storage.scripts import Scripts, ScriptVersion
@@ -130,6 +132,8 @@ class Store:
         leases, attempts = Leases(context), Attempts(context)
         calls, listing = Calls(context), Listing(context)
         self.subjects = Subjects(context, leases.settle_expired)
+        self.holds = Holds(context)
+        self.retention = Retention(context, leases.settle_expired)
 
         # The path of a call, in its order.
         self.campaign_state = self.campaigns.campaign_state

@@ -18,11 +18,14 @@ from datetime import datetime
 from sqlalchemy import CursorResult, delete, insert, select
 from sqlalchemy.orm import Session
 
-from compliance.errors import BadInput, StorageError
+from compliance.errors import BadInput, StorageError, TooEarlyToDestroy
 from compliance.facts import Actor, Consent, Evolve, Number, Outcome, RefusalRecord, Role
+from storage import destructions, due, shredding
 from storage.campaigns import finish_if_exhausted
 from storage.context import Context, new_id
+from storage.destructions import Why
 from storage.dialects import Guarded, insert_or_ignore, lock
+from storage.holds import number_held, take_turn
 from storage.models import (
     AttemptRow,
     Batch,
@@ -214,13 +217,8 @@ class Subjects:
         )
 
     def _commitment(self, record: str, number: Number) -> str:
-        """Names the person a destruction record is about, to whoever has this home's keys.
-
-        A random key beside the record, as the ledger's other commitments have, would let
-        the number be guessed from the record alone: then nothing would have been erased.
-        """
-        key = self._context.keyring.blind("destruction", record.encode())
-        return hmac.digest(key, number.e164.encode(), "sha256").hex()
+        context = self._context
+        return destructions.commitment(context.keyring, record, context.number_index(number))
 
     # ------------------------------------------------------------ erasure
 
@@ -235,6 +233,7 @@ class Subjects:
         Raises:
             NotAllowed: not a compliance officer.
             StorageError: a call to this number is live; nothing was erased.
+            TooEarlyToDestroy: it is under a legal hold; nothing was erased.
         """
         context = self._context
         context.require(actor, "subject.erase", Role.COMPLIANCE)
@@ -242,7 +241,13 @@ class Subjects:
         self._settle(now)  # what a dead process left open would look like a live call
         index = context.number_index(number)
         with context.write() as session:
+            take_turn(session)
             held = _hold(session, index, now)
+            if number_held(session, index):
+                raise TooEarlyToDestroy(
+                    "this number or one of its calls is under a legal hold; nothing was erased",
+                    remedy="candor hold list",
+                )
             lock(session, Guarded.REFUSAL, context.refusal_index(number))  # withdrawn below
             contacts = session.scalars(
                 select(ContactRow.id).where(ContactRow.number_index == index)
@@ -263,9 +268,9 @@ class Subjects:
                 ),
             }
             person_gone = any(what.values())
-            kept, objects = self._erase_calls(session, index, keep_until, now, what)
+            kept, objects = self._erase_calls(session, index, keep_until, actor.id, now, what)
             what = {table: rows for table, rows in what.items() if rows}
-            record = self._write_down(session, actor, number, now, what, kept, objects)
+            record = self._write_down(session, actor, number, now, what, kept, objects, contacts)
             if person_gone:
                 withdraw(session, context.refusal_index(number), now)
             session.delete(held)
@@ -278,10 +283,12 @@ class Subjects:
         session: Session,
         index: bytes,
         keep_until: Callable[[datetime], datetime],
+        by: str,
         now: datetime,
         what: dict[str, int],
     ) -> tuple[tuple[tuple[str, datetime], ...], tuple[str, ...]]:
-        """Unlink the attempts; destroy sound and words that no term keeps any more."""
+        """Unlink the attempts; take the keys of sound and words that no term keeps any more."""
+        context = self._context
         kept: list[tuple[str, datetime]] = []
         objects: list[str] = []
         unlinked = words = sound = 0
@@ -299,20 +306,17 @@ class Subjects:
                     RecordingTrack.attempt == attempt.id, ~RecordingTrack.destroyed
                 )
             ).all()
-            until = keep_until(_over_at(attempt) or now)
+            until = keep_until(due.over_at(session, attempt, now) or now)
             if tracks and until > now:
                 kept.append((attempt.id, until))
                 continue
-            for track in tracks:
-                objects.append(track.object)
-                track.object, track.wrapped_key, track.plain_sha256 = "", b"", ""
-                track.destroyed, track.sealed_at = True, track.sealed_at or now
-                sound += 1
-            attempt.request_sealed = None  # number and consent: no longer than the recording
-            if attempt.transcript_sealed is not None:
-                attempt.transcript_sealed = attempt.keys_sealed = None
-                attempt.transcript_key = ""
-                words += 1
+            objects += [track.object for track in tracks]
+            sound += len(tracks)
+            words += attempt.transcript_sealed is not None
+            if tracks:  # the keys go now; their record is written once the objects are gone
+                shredding.begin(context, session, attempt, by=by, at=now, why=Why.REQUEST)
+            else:
+                shredding.forget_words(session, attempt)
         what |= {"attempts_unlinked": unlinked, "transcripts": words, "recording_tracks": sound}
         session.flush()
         return tuple(kept), tuple(objects)
@@ -326,6 +330,7 @@ class Subjects:
         what: Mapping[str, int],
         kept: Sequence[tuple[str, datetime]],
         objects: Sequence[str],
+        contacts: Sequence[str],
     ) -> str:
         context = self._context
         record = new_id() if what else ""
@@ -353,8 +358,9 @@ class Subjects:
                     reason=_REQUEST,
                     what=dict(what),
                     commitment=commitment,
-                    commitment_key="",  # derived from the home's keys: see _commitment
+                    commitment_key="",  # derived from the home's keys: see destructions
                     leaf=bytes.fromhex(leaf),
+                    contacts=list(contacts),
                 )
             )
         return record
@@ -400,7 +406,11 @@ def _over_at(attempt: AttemptRow) -> datetime | None:
 def _calls(session: Session, index: bytes) -> tuple[HeldCall, ...]:
     sound = (
         select(RecordingTrack.recording)
-        .where(RecordingTrack.attempt == AttemptRow.id, ~RecordingTrack.destroyed)
+        .where(
+            RecordingTrack.attempt == AttemptRow.id,
+            ~RecordingTrack.destroyed,
+            RecordingTrack.wrapped_key != b"",  # else its destruction is under way
+        )
         .exists()
     )
     rows = session.execute(

@@ -11,7 +11,8 @@ before anything is destroyed, and the earlier one for the day by which it must b
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
+from zoneinfo import ZoneInfo
 
 from compliance.calendar import add_calendar_months, local_midnight, zone
 from compliance.errors import ConfigError
@@ -62,20 +63,29 @@ class Terms(Evolve):
 
     def contact_gone_by(self, ended: datetime) -> datetime:
         """By when it must be gone (D13)."""
-        return ended.astimezone(UTC) + timedelta(days=self.contact_days)
+        return _at(ended, UTC) + timedelta(days=self.contact_days)
 
     # ------------------------------------------------------------ readings of "six months"
 
     def _in_utc(self, over: datetime) -> datetime:
-        return add_calendar_months(over.astimezone(UTC), self.recording_months)
+        return add_calendar_months(_at(over, UTC), self.recording_months)
 
     def _local_instant(self, over: datetime) -> datetime:
-        place = zone(self.timezone)
-        return add_calendar_months(over.astimezone(place), self.recording_months).astimezone(UTC)
+        return add_calendar_months(_at(over, self._place), self.recording_months).astimezone(UTC)
 
     def _on_local_calendar(self, over: datetime) -> datetime:
         """The end (24:00) of the last day of the term, where the company is."""
+        last = add_calendar_months(_at(over, self._place), self.recording_months).date()
+        return local_midnight(last + timedelta(days=1), self._place)
+
+    @property
+    def _place(self) -> ZoneInfo:
         place = zone(self.timezone)
         assert place is not None  # checked when made
-        last = add_calendar_months(over.astimezone(place), self.recording_months).date()
-        return local_midnight(last + timedelta(days=1), place)
+        return place
+
+
+def _at(at: datetime, place: tzinfo) -> datetime:
+    if at.tzinfo is None:
+        raise ValueError("a time needs a time zone")
+    return at.astimezone(place)
