@@ -15,7 +15,18 @@ import typer
 from sqlalchemy.exc import DBAPIError
 
 from compliance.errors import BadInput, CandorError, NotAllowed, SignInFailed
-from console.commands import calls, campaigns, demo, doctor, homes, lab, previews, stops, subjects
+from console.commands import (
+    calls,
+    campaigns,
+    demo,
+    doctor,
+    evidence,
+    homes,
+    lab,
+    previews,
+    stops,
+    subjects,
+)
 from console.commands.agents import agents_app, callbacks_app
 from console.commands.calls import calls_app
 from console.commands.campaigns import campaign_app
@@ -50,6 +61,8 @@ app.command()(stops.stop_all)
 app.add_typer(gate_app, name="gate")
 app.add_typer(calls_app, name="calls")
 app.command("replay")(calls.replay_call)
+app.command("report")(evidence.report_call)
+app.command("evidence")(evidence.evidence)
 app.add_typer(agents_app, name="agents")
 app.add_typer(callbacks_app, name="callbacks")
 app.command()(subjects.subject)

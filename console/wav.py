@@ -44,21 +44,21 @@ def _chunk(name: bytes, data: bytes) -> bytes:
     return name + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2)
 
 
-def check_target(path: Path, *, force: bool) -> None:
+def check_target(path: Path, *, force: bool, option: str = "--wav") -> None:
     """Whether a file may be written there, asked before anything is opened.
 
     Raises:
         BadInput: it exists, is a folder, or its folder does not.
     """
     if path.is_dir():
-        raise BadInput(f"{path} is a folder", field="--wav", remedy="name a file in it")
+        raise BadInput(f"{path} is a folder", field=option, remedy="name a file in it")
     if not path.parent.is_dir():
-        raise BadInput(f"there is no folder {path.parent}", field="--wav", remedy="make it first")
+        raise BadInput(f"there is no folder {path.parent}", field=option, remedy="make it first")
     if path.exists() and not force:
-        raise _exists(path)
+        raise _exists(path, option)
 
 
-def save(path: Path, data: bytes, *, force: bool) -> None:
+def save(path: Path, data: bytes, *, force: bool, option: str = "--wav") -> None:
     """Write the file with mode 0600, whole or not at all.
 
     Raises:
@@ -81,12 +81,12 @@ def save(path: Path, data: bytes, *, force: bool) -> None:
             with contextlib.suppress(FileNotFoundError):
                 draft.unlink()
     except FileExistsError:
-        raise _exists(path) from None
+        raise _exists(path, option) from None
     except OSError as error:
         raise StorageError(f"{path} cannot be written: {error.strerror}") from None
 
 
-def _exists(path: Path) -> BadInput:
+def _exists(path: Path, option: str) -> BadInput:
     return BadInput(
-        f"{path} exists already", field="--wav", remedy="name another file, or give --force"
+        f"{path} exists already", field=option, remedy="name another file, or give --force"
     )

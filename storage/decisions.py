@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -35,6 +36,13 @@ def to_json(decision: Decision) -> dict[str, Any]:
             for f in decision.findings
         ],
     }
+
+
+def to_bytes(decision: Decision) -> bytes:
+    """The decision as the ledger's digest of it has it; holds no personal data."""
+    return json.dumps(
+        to_json(decision), ensure_ascii=False, sort_keys=True, separators=(",", ":")
+    ).encode()
 
 
 def from_json(data: Mapping[str, Any]) -> Decision:

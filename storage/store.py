@@ -24,6 +24,7 @@ from storage.calls import AccessReason, Calls
 from storage.campaigns import Campaigns, CampaignState
 from storage.contacts import Contacts, ImportResult
 from storage.context import SYSTEM, Context, translated
+from storage.evidence import Evidence
 from storage.holds import Holds
 from storage.journal import Journal
 from storage.keys import Keyring
@@ -34,6 +35,7 @@ from storage.models import Home
 from storage.people import People
 from storage.previews import Previews
 from storage.refusals import Refusals
+from storage.report import Reports
 from storage.retention import Retention
 from storage.rotation import Rotation
 from storage.rulebooks import Rulebooks
@@ -125,6 +127,8 @@ class Store:
         self.stops = Stops(context)
         self.previews = Previews(context)
         self.rulebooks = Rulebooks(context)
+        self.reports = Reports(context)
+        self.evidence = Evidence(context)
         self.journal = Journal(context)
         self.rotation = Rotation(context)
         self.watching = Watching(context)

@@ -147,7 +147,7 @@ def replay_call(
             wav.check_target(wav_file, force=force)
             if not found.recording:
                 raise BadInput("nothing of this call was recorded", field="call")
-        why = reason or _ask_reason(it)
+        why = reason or ask_reason(it)
         if wav_file is not None:
             _write_wav(it, actor, found, why, wav_file, force)
             return
@@ -160,7 +160,8 @@ def replay_call(
         console.print(replay.screen(found, events, language, width=console.width, demo=demo))
 
 
-def _ask_reason(it: Opened) -> AccessReason:
+def ask_reason(it: Opened) -> AccessReason:
+    """Ask on the terminal why raw data is opened; BadInput where nobody can be asked."""
     choices = "|".join(AccessReason)
     if not sys.stdin.isatty():
         raise BadInput(

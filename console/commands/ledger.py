@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from compliance.errors import BadInput
 from console import homes, run
 from console.commands.common import (
     DEFAULT_HOME,
@@ -19,7 +21,7 @@ from console.commands.common import (
     print_json,
     say,
 )
-from storage import ledger
+from storage import ledger, proofs
 
 ledger_app = group("The verifiable ledger.")
 
@@ -77,10 +79,79 @@ def ledger_checkpoint(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = Fal
                 say(it, "done.checkpoint_behind", anchors=", ".join(behind))
 
 
+@ledger_app.command("prove")
+def ledger_prove(
+    entry: Annotated[str, typer.Argument(help="Its index, or its leaf hash.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A .tlog-proof file; left out: the screen."),
+    ] = None,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Prove that one entry is in the signed ledger, without giving away the others.
+
+    Writes a C2SP tlog-proof. Check it on any machine: python verify.py FILE --key FINGERPRINT
+
+    Example: candor ledger prove 17 -o entry-17.tlog-proof
+    """
+    if output is not None and output.suffix != ".tlog-proof":
+        raise BadInput("a proof is a .tlog-proof file", field="--output")
+    with homes.opened(home, passphrase()) as it:
+        homes.signed_in(it)
+        run.sequence(it)
+        it.sequencer().checkpoint(it.clock.wall(), force=True)
+        index, proof = proofs.inclusion_proof(it.engine, entry)
+        if as_json:
+            print_json({"index": index, "proof": proof, "key": it.keyring.fingerprint()})
+        elif output is None:
+            typer.echo(proof, nl=False)
+        else:
+            output.write_text(proof, "utf-8")
+            say(it, "done.proof", path=output)
+
+
+@ledger_app.command("consistency")
+def ledger_consistency(
+    old: Annotated[str, typer.Argument(help="Size of a checkpoint, or a file with its note.")],
+    new: Annotated[
+        int | None, typer.Argument(help="Size of a later checkpoint; left out: the newest.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A .json file; left out: the screen.")
+    ] = None,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Prove that the ledger only grew between two checkpoints: nothing was taken or changed.
+
+    Check it on any machine: python verify.py FILE --key FINGERPRINT
+
+    Example: candor ledger consistency checkpoint-00000000000000000120.note -o grown.json
+    """
+    if output is not None and output.suffix != ".json":
+        raise BadInput("this proof is a .json file", field="--output")
+    path = Path(old)
+    given = path.read_text("utf-8") if path.is_file() else old
+    with homes.opened(home, passphrase()) as it:
+        homes.signed_in(it)
+        proof = proofs.consistency_proof(it.engine, given, new)
+        if as_json:
+            print_json({"proof": json.loads(proof), "key": it.keyring.fingerprint()})
+        elif output is None:
+            typer.echo(proof.decode(), nl=False)
+        else:
+            output.write_bytes(proof)
+            say(it, "done.proof", path=output)
+
+
 @ledger_app.command("verify")
 def ledger_verify(
     file: Annotated[
-        Path | None, typer.Argument(help="An export; left out: this home's own ledger.")
+        Path | None,
+        typer.Argument(
+            help="An exported ledger, an evidence pack or a proof; left out: this home's own."
+        ),
     ] = None,
     key: Annotated[
         str, typer.Option(help="Key file or fingerprint of the signer, from elsewhere.")
