@@ -16,7 +16,7 @@ from compliance.facts import Decision, Evolve, Finding, HomeKind
 from console import run
 from console.figures import pdd_ms, span_ms
 from console.homes import Opened
-from console.messages import text
+from console.messages import finding_text, text
 from storage.journal import JournalEntry
 from storage.listing import CallRow, GateRefusalRow
 
@@ -169,7 +169,7 @@ def _finding_json(finding: Finding, language: str) -> dict[str, Any]:
         "requirement": finding.requirement,
         "passed": finding.passed,
         "line": finding.line,
-        "sentence": text(finding.message, language, **dict(finding.params)),
+        "sentence": finding_text(finding, language),
         "source": finding.source,
         "earliest": finding.earliest.isoformat() if finding.earliest else None,
     }
@@ -263,7 +263,7 @@ def _decision_parts(decision: Decision, language: str) -> list[RenderableType]:
     )
     parts: list[RenderableType] = [head]
     for finding in decision.refusing:
-        sentence = text(finding.message, language, **dict(finding.params))
+        sentence = finding_text(finding, language)
         where = f" [{finding.line}]" if finding.line else ""
         body = Text(f"  ✗ {finding.requirement} {finding.rule}{where}: {sentence}", style="red")
         if finding.earliest is not None:

@@ -19,7 +19,7 @@ from console import testimony
 from console.demo_proof import REFUSED, Proof
 from console.figures import pdd_ms, span_ms
 from console.join import Joined
-from console.messages import text
+from console.messages import finding_text, text
 from console.styles import OUTCOMES
 from storage.listing import GateRefusalRow
 
@@ -167,7 +167,7 @@ def _never_dialed(proof: Proof, language: str) -> Table:
             row.number,
             text(f"demo.case.{ending}", language),
             Text(f"{finding.requirement} {finding.rule}", style="red"),
-            text(finding.message, language, **dict(finding.params)),
+            finding_text(finding, language),
             "" if row.ledger_index is None else str(row.ledger_index),
         )
     for rejection in proof.rejected:

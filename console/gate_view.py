@@ -17,7 +17,7 @@ from compliance.gate import earliest, recheck
 from compliance.rulebook import Rulebook
 from console.homes import Opened
 from console.inputs import shown
-from console.messages import text
+from console.messages import finding_text, text
 from dialer.proof import SimulatorKey, prove
 from storage.previews import Looked
 
@@ -105,7 +105,7 @@ def as_json(it: Explanation, language: str) -> dict[str, Any]:
 
 
 def sentence(finding: Finding, language: str) -> str:
-    return text(finding.message, language, **dict(finding.params))
+    return finding_text(finding, language)
 
 
 def verdict(it: Explanation, language: str) -> str:
@@ -142,7 +142,7 @@ def table(it: Explanation, language: str, width: int) -> Table:
     for finding in it.decision.findings:
         rule = f"{finding.rule}\n({finding.line})" if finding.line else finding.rule
         verdict = text("gate.pass" if finding.passed else "gate.refuse", language)
-        why, when = sentence(finding, language), shown(finding.earliest, language)
+        why, when = finding_text(finding, language), shown(finding.earliest, language)
         cells = (
             (rule, verdict, why, finding.requirement, finding.source, when)
             if wide

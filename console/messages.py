@@ -14,6 +14,8 @@ from importlib import resources
 
 from babel.messages.pofile import read_po
 
+from compliance.facts import Finding
+
 LANGUAGES = ("zh", "en")
 
 
@@ -38,6 +40,14 @@ def text(message_id: str, language: str, /, **params: object) -> str:
         return template.format(**params)
     except (KeyError, IndexError, ValueError):
         return template
+
+
+def finding_text(finding: Finding, language: str) -> str:
+    """What a rule found. Values that are words of the rulebook (``hour``, ``rolling``) are
+    translated where the catalogue has them."""
+    words = _catalogue(language)
+    params = {name: words.get(f"word.{name}.{value}", value) for name, value in finding.params}
+    return text(finding.message, language, **params)
 
 
 def ids(language: str) -> Iterable[str]:

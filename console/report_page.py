@@ -14,7 +14,7 @@ from typing import Protocol
 from compliance.facts import Finding
 from console import timeline
 from console.call_sheet import timings
-from console.messages import text
+from console.messages import finding_text, text
 from console.replay import offset
 from console.timeline import Event
 from storage.report import Report
@@ -188,7 +188,7 @@ def _once(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def _finding(finding: Finding, language: str) -> str:
-    sentence = escape(text(finding.message, language, **dict(finding.params)))
+    sentence = escape(finding_text(finding, language))
     sign = "✓" if finding.passed else '<span class="bad">✗</span>'
     where = f" [{escape(finding.line)}]" if finding.line and not finding.passed else ""
     return (

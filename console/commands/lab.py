@@ -25,7 +25,7 @@ from console.commands.common import (
     print_json,
 )
 from console.homes import Opened
-from console.messages import text
+from console.messages import finding_text, text
 from console.progress import Progress
 from dialer.logs import configure
 from storage.store import AccessReason
@@ -133,7 +133,7 @@ def _why(it: Opened, row: run.Row, language: str) -> list[str]:
     if not row.rules:
         return []
     refusing = it.store.decision(row.id).refusing
-    return [text(finding.message, language, **dict(finding.params)) for finding in refusing]
+    return [finding_text(finding, language) for finding in refusing]
 
 
 def _show(

@@ -7,8 +7,9 @@ import string
 
 import pytest
 
-from compliance.facts import Blame, Outcome
-from console.messages import LANGUAGES, ids, text
+from compliance.facts import Blame, Finding, Outcome
+from compliance.rulebook import PERIODS
+from console.messages import LANGUAGES, finding_text, ids, text
 
 
 def fields(template: str) -> set[str]:
@@ -27,6 +28,16 @@ def test_every_outcome_and_blame_has_words(language: str) -> None:
         assert text(f"outcome.{outcome}", language) != f"outcome.{outcome}"
     for blame in Blame:
         assert text(f"blame.{blame}", language) != f"blame.{blame}"
+
+
+def test_a_finding_names_its_period_in_words() -> None:
+    params = (("cap", "1"), ("per", "hour"), ("window", "rolling"), ("free", "10:00"))
+    finding = Finding("over_call_cap", "C4", False, "rule.over_call_cap.reached", params)
+    assert "每小时" in finding_text(finding, "zh")
+    for per in PERIODS:
+        for window in ("rolling", "calendar"):
+            said = finding.evolve(params=(*params[:1], ("per", per), ("window", window), params[3]))
+            assert not set(finding_text(said, "zh")) & set("abcdefghijklmnopqrstuvwxyz")
 
 
 def test_placeholders_are_filled() -> None:
