@@ -39,14 +39,21 @@ CallArgument = Annotated[
 
 
 @calls_app.command("list")
-def calls_list(name: str, home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+def calls_list(
+    name: Annotated[
+        str, typer.Argument(metavar="[CAMPAIGN]", help="Left out: of every campaign.")
+    ] = "",
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
     """Every call of a campaign, and every contact the gate refused; names and numbers masked.
 
     Example: candor calls list autumn --json
     """
     with homes.opened(home, passphrase()) as it:
         homes.signed_in(it)
-        rows = run.call_rows(it, it.store.campaigns.campaign_named(name))
+        named = [it.store.campaigns.campaign_named(name)] if name else run.campaign_names(it)
+        rows = [row for campaign in named for row in run.call_rows(it, campaign)]
         language = it.home.settings.language
         demo = it.store.home is HomeKind.DEMO
     if as_json:

@@ -119,6 +119,15 @@ def test_lines_with_their_papers(calls: ConsoleHome) -> None:
     assert "(10 days)" in calls.candor("lines", "list").out
 
 
+def test_calls_of_every_campaign_are_listed_where_none_is_named(calls: ConsoleHome) -> None:
+    calls.sign_in(Role.OPERATOR)
+    whole = calls.candor("calls", "list", "--json").data
+    assert whole == calls.candor("calls", "list", CAMPAIGN, "--json").data != []
+    asked = {"id", "campaign", "contact", "line", "outcome", "blame", "sip_status", "answered_at"}
+    asked |= {"disclosed_ms", "refused", "transferred", "duration_ms", "recording"}
+    assert all(asked | {"ledger_index", "feedback"} <= set(call) for call in whole)
+
+
 def test_a_checkpoint_on_request(calls: ConsoleHome) -> None:
     calls.sign_in(Role.AUDITOR)
     before = len(calls.kinds())
