@@ -195,7 +195,7 @@ def dial(name: str, home: HomeOption = DEFAULT_HOME) -> None:
     with homes.opened(home, passphrase()) as it:
         actor = homes.signed_in(it)
         campaign = it.store.campaigns.campaign_named(name)
-        exit_if_stopped(it, name)
+        exit_if_stopped(it, f"candor dial {name}")
         readiness.check(it.home)
         configure(it.home.logs / "supervisor.log")
         if it.store.campaigns.campaign_state(campaign) is not CampaignState.RUNNING:
@@ -206,5 +206,5 @@ def dial(name: str, home: HomeOption = DEFAULT_HOME) -> None:
         with Progress(console, language) as progress:
             asyncio.run(run.dial(it, actor, campaign, progress))
         console.print(statuses.screen(statuses.read(it, name), language))
-        exit_if_stopped(it, name)
+        exit_if_stopped(it, f"candor dial {name}")
         run.raise_if_no_line_worked(it, progress)

@@ -24,6 +24,7 @@ from console.commands.common import (
     passphrase,
     print_json,
 )
+from console.commands.stops import exit_if_stopped
 from console.homes import Opened
 from console.messages import finding_text, text
 from console.progress import Progress
@@ -83,6 +84,7 @@ def campaign_test(
         language = it.home.settings.language
         actor = homes.signed_in(it)
         lab.check(it, actor, to)
+        exit_if_stopped(it, "candor campaign test")
         if not it.store.testers.allowed(to):
             if not yes:
                 _ask(language)

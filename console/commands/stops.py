@@ -51,12 +51,12 @@ def stop_all(
     typer.echo(text(f"stops.{word}", language, since=shown(since, language)))
 
 
-def exit_if_stopped(it: Opened, campaign: str) -> None:
-    """Say to whoever dials ``campaign`` that the platform is stopped, and leave with code 1."""
+def exit_if_stopped(it: Opened, command: str) -> None:
+    """Say to whoever dials with ``command`` that the platform is stopped; leave with code 1."""
     since = it.store.stops.in_force()
     if since is None:
         return
     language = it.home.settings.language
-    said = text("stops.dial", language, since=shown(since, language), name=campaign)
+    said = text("stops.dial", language, since=shown(since, language), command=command)
     errors.print(said, style="red", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(1)

@@ -190,6 +190,20 @@ def test_who_did_not_agree_is_not_called(lab: Lab, it: Opened, phone: str) -> No
         labs.campaign(it, signed_in(it, "operator"), uri, labs.SCRIPT)
 
 
+def test_a_stopped_platform_tests_nothing_and_says_who_may_lift(
+    lab: Lab, it: Opened, phone: str
+) -> None:
+    operator, officer = signed_in(it, "operator"), signed_in(it, "officer")
+    it.store.stops.stop(operator)
+    try:
+        code, _, err = lab.candor("campaign", "test", "--to", f"sip:me@{phone}", "--yes")
+    finally:
+        it.store.stops.lift(officer)
+    assert code == 1
+    assert "candor stop-all --lift" in err
+    assert it.store.campaigns.campaigns() == []
+
+
 def test_nobody_signed_in(lab: Lab, tmp_path: Path, phone: str) -> None:
     stranger = Lab(lab.root, tmp_path)
     code, _, err = stranger.candor("campaign", "test", "--to", f"sip:me@{phone}", "--yes")
