@@ -35,8 +35,10 @@ install: $(RUN_STAMP) ## the candor command, in .venv
 demo: $(RUN_STAMP) ## twenty real calls, six at a time, checked against the callees' own records
 	$(BIN)/candor demo --home demo-home
 
+# Calls are timed, so they have the machine to themselves; the rest shares its cores.
 test: $(DEV_STAMP) lint types ## every test that CI runs (under 15 minutes on two cores)
-	$(BIN)/python -m pytest -q --durations=15
+	$(BIN)/python -m pytest -q --durations=8 -n auto --dist loadfile tests/unit tests/asr
+	$(BIN)/python -m pytest -q --durations=8 tests/wire tests/sim tests/scenarios tests/faults
 
 lint: $(DEV_STAMP) ## ruff: lint and format
 	$(BIN)/ruff check .
@@ -45,8 +47,8 @@ lint: $(DEV_STAMP) ## ruff: lint and format
 types: $(DEV_STAMP) ## mypy in strict mode
 	$(BIN)/mypy compliance dialer voicebot storage console sip_sim
 
-unit: $(DEV_STAMP) ## the pure core alone (seconds)
-	$(BIN)/python -m pytest -q tests/unit
+unit: $(DEV_STAMP) ## everything but calls and killed processes
+	$(BIN)/python -m pytest -q -n auto --dist loadfile tests/unit
 
 wire: $(DEV_STAMP) ## real SIP peers on loopback
 	$(BIN)/python -m pytest -q tests/wire tests/sim
