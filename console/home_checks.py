@@ -77,6 +77,7 @@ class HomeCheckup:
         yield from guarded("ledger", lambda: self._ledger(engine, keyring, store.home))
         for check, look in (
             ("clock", self._clock),
+            ("keys", self._rotation),
             ("stop", self._stop),
             ("people", self._people),
             ("script", self._script),
@@ -233,6 +234,10 @@ class HomeCheckup:
             yield fail("clock", "behind", seconds=round((newest - now).total_seconds()))
         else:
             yield ok("clock", now=f"{now:%Y-%m-%d %H:%M:%S}")
+
+    def _rotation(self, store: Store) -> Iterator[Diagnosis]:
+        if store.rotation.unfinished():
+            yield warn("keys", "unfinished")
 
     def _stop(self, store: Store) -> Iterator[Diagnosis]:
         since = store.stops.in_force()

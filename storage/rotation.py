@@ -39,6 +39,7 @@ _PASSES = 10
 _BETWEEN_PASSES_S = 1.0
 _LOCK_S = 30.0
 _BEGIN, _PREPARE, _DONE, _RETIRE = "keys.rotate", "keys.prepare", "keys.resealed", "keys.retire"
+_PASSPHRASE = "keys.passphrase"
 
 Progress = Callable[[int, int], None]
 
@@ -214,6 +215,18 @@ class Rotation:
             context.log(session, _RETIRE, actor.id, now, key=key)
             ring.remove_master(key)
             keep()
+
+    def change_passphrase(self, actor: Actor, change: Callable[[], None]) -> None:
+        """Change what opens the keys; ``change`` does it before its entry is committed.
+
+        Raises:
+            NotAllowed: not an administrator.
+        """
+        context = self._context
+        context.require(actor, _PASSPHRASE, Role.ADMIN)
+        with context.write() as session:
+            context.log(session, _PASSPHRASE, actor.id, context.clock.wall())
+            change()
 
     # ------------------------------------------------------------ the pass
 

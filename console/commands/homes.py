@@ -15,6 +15,8 @@ from compliance.facts import HomeKind, Role
 from console import homes
 from console.commands.common import DEFAULT_HOME, HomeOption, passphrase
 from console.commands.lab import init_lab
+from dialer.settings import KeySettings
+from storage.key_sources import KeyKind
 from storage.people import check_person
 
 
@@ -24,6 +26,13 @@ def init(
     tenant: Annotated[str, typer.Option(help="Short id, fixed for ever.")] = "main",
     lab: Annotated[bool, typer.Option(help="A lab home: dials confirmed testers only.")] = False,
     language: Annotated[str, typer.Option(help="zh or en")] = "zh",
+    keys: Annotated[
+        KeyKind, typer.Option(help="Where its keys come from, see docs/security.md.")
+    ] = KeyKind.FILE,
+    module: Annotated[
+        str, typer.Option(help="With --keys pkcs11: the HSM's PKCS#11 library.")
+    ] = "",
+    token: Annotated[str, typer.Option(help="With --keys pkcs11: label of its token.")] = "",
 ) -> None:
     """Make a home: settings, keys, an empty database, and its first administrator.
 
@@ -31,7 +40,10 @@ def init(
 
     Example: candor init --home ./candor-home --company 星辰公司
     """
+    source = _key_settings(keys, module, token)
     if lab:
+        if source.source is not KeyKind.FILE:
+            raise BadInput("a lab home keeps its keys in a file", field="--keys")
         init_lab(home, company, tenant, language)
         return
     if not company:
@@ -47,10 +59,24 @@ def init(
         tenant=tenant,
         language=language,
         passphrase=passphrase(),
+        keys=source,
     )
     with homes.opened(home, passphrase()) as it:
         it.store.people.add_person(None, name, password, [Role.ADMIN])
     typer.echo(f"Made {home}. Next: candor login {name} --home {home}")
+
+
+def _key_settings(kind: KeyKind, module: str, token: str) -> KeySettings:
+    named = bool(module), bool(token)
+    if kind is KeyKind.PKCS11 and named != (True, True):
+        raise BadInput(
+            "keys in an HSM need its library and its token",
+            field="--keys",
+            remedy="--module /usr/lib/softhsm/libsofthsm2.so --token LABEL",
+        )
+    if kind is not KeyKind.PKCS11 and any(named):
+        raise BadInput("--module and --token are for --keys pkcs11", field="--keys")
+    return KeySettings(source=kind, module=module, token=token)
 
 
 def login(name: str, home: HomeOption = DEFAULT_HOME) -> None:

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from console import gate_view, homes, preview
+from console.bars import Bar
 from console.commands.common import (
     DEFAULT_HOME,
     HomeOption,
@@ -21,9 +20,6 @@ from console.commands.common import (
 )
 from console.inputs import read_time
 from dialer.policies import load_rulebook
-
-_SHOW_AFTER = 1000  # contacts; a shorter list is judged before anybody looks
-_SAY_EVERY_S = 10.0
 
 
 def campaign_preview(
@@ -49,8 +45,9 @@ def campaign_preview(
         requests = it.store.previews.requests(actor, campaign)
         lines = gate_view.proven(it, it.store.previews.lines(campaign))
         due = it.store.previews.due(campaign)
-        with _Shown(due) as shown:
-            sums = preview.judge((r.evolve(lines=lines) for r in requests), rulebook, when, shown)
+        with Bar(errors) as bar:
+            given = (request.evolve(lines=lines) for request in requests)
+            sums = preview.judge(given, rulebook, when, lambda done: bar(done, due))
         state = str(it.store.campaigns.campaign_state(campaign))
         language = it.home.settings.language
     if as_json:
@@ -60,34 +57,3 @@ def campaign_preview(
         console.print(line, markup=False, highlight=False)
     if sums.rules:
         console.print(preview.table(sums, language))
-
-
-class _Shown:
-    """Progress over a long list: a bar in a terminal, a line now and then elsewhere."""
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._said = time.monotonic()
-        self._bar = Progress(
-            BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=errors, transient=True
-        )
-        self._task = self._bar.add_task("", total=total)
-        self._drawn = errors.is_terminal and total >= _SHOW_AFTER
-
-    def __enter__(self) -> _Shown:
-        if self._drawn:
-            self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._drawn:
-            self._bar.stop()
-
-    def __call__(self, done: int) -> None:
-        if done % 100:
-            return
-        if self._drawn:
-            self._bar.update(self._task, completed=done)
-        elif time.monotonic() - self._said >= _SAY_EVERY_S:
-            self._said = time.monotonic()
-            errors.print(f"{done} / {self._total}", markup=False, highlight=False)
