@@ -29,7 +29,8 @@ from voicebot.line import (
     PlayStarted,
 )
 
-_THIRD_BACKLOG = 3 * FRAME_BYTES  # 60 ms
+_THIRD_LEAD = 2 * FRAME_BYTES  # 40 ms: so much of a joined person waits, and so none is missing
+_THIRD_BACKLOG = 4 * FRAME_BYTES
 _EVENTS = 2048  # 20 ms frames and marks: about 40 s before anything is lost
 
 
@@ -70,7 +71,9 @@ class CallLeg:
         self.early: Callable[[int, bytes], None] | None = None
         self.lost_events = 0
         self._early_samples = 0
-        self._third = bytearray()  # what a joined person said, not yet in the recording
+        self._joined: CallLeg | None = None
+        self._third = bytearray()  # what the joined person said, not yet in the recording
+        self._third_began = False
         self._endpoint = endpoint
         self._loop = loop
         self._events: asyncio.Queue[LineEvent] = asyncio.Queue(maxsize=_EVENTS)
@@ -198,6 +201,8 @@ class CallLeg:
             self._base = -max(0, late)
             if self.tap is not None and late > 0:
                 self.tap(bytes(2 * late), bytes(2 * late))
+        if self._joined is not None:
+            self._joined.drain()  # first: what they said by now is there, however late we are
         heard = bytearray()
         sent = bytearray()
         start: int | None = None
@@ -229,12 +234,19 @@ class CallLeg:
             self.early(self._early_samples, bytes(heard))
         self._early_samples += len(heard) // 2
 
-    def hear_third(self, heard: bytes, _sent: bytes) -> None:
-        """What a person joined to this callee says: the callee hears it, so it is recorded (S6)."""
+    def join(self, person: CallLeg) -> None:
+        """Record what ``person`` says too: from now on the callee hears it (S6)."""
+        self._third.clear()
+        self._third_began = False
+        self._joined = person
+        person.tap = self._hear_third
+
+    def _hear_third(self, heard: bytes, _sent: bytes) -> None:
         self._third += heard
 
     def _with_third(self, sent: bytes) -> bytes:
-        if not self._third:
+        self._third_began = self._third_began or len(self._third) >= _THIRD_LEAD
+        if not self._third_began:
             return sent
         voice = bytes(self._third[: len(sent)])
         del self._third[: len(sent)]

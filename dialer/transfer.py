@@ -140,7 +140,7 @@ class ConnectedAgent:
         return self._agent
 
     async def join(self) -> None:
-        self._leg.tap = self._lead.hear_third
+        self._lead.join(self._leg)
         await self._board.endpoint.join(self._lead, self._leg)
         await self._board.writer.run(
             self._board.store.agents.connect_agent,

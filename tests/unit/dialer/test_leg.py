@@ -50,30 +50,69 @@ def test_early_media_is_heard_in_order_and_is_no_part_of_the_call(leg: CallLeg) 
     assert pieces == [(0, frame(1) + frame(2)), (320, frame(3))]
 
 
+@pytest.fixture
+def person(leg: CallLeg) -> CallLeg:
+    """Somebody at a telephone of ours, joined to ``leg``."""
+    person = CallLeg(Nobody(), leg._loop, "line1")
+    person.tape.clock = person.tape.first_tick = 10.0
+    person.on_answered(10.0, "")
+    person._base = 0
+    leg.join(person)
+    return person
+
+
+def tick(leg: CallLeg, person: CallLeg, voice: bytes, own: bytes = SILENCE) -> None:
+    """The media clock moves by one frame in which ``voice`` is heard from the person."""
+    person.tape.frames.append((SILENCE, voice))
+    leg.tape.frames.append((own, SILENCE))
+
+
 def test_a_joined_person_is_mixed_into_what_the_callee_was_told(
-    leg: CallLeg, recorded: list[tuple[bytes, bytes]]
+    leg: CallLeg, person: CallLeg, recorded: list[tuple[bytes, bytes]]
 ) -> None:
-    leg.hear_third(frame(500), SILENCE)
-    leg.tape.frames.extend([(frame(100), frame(7)), (frame(100), frame(7))])
+    tick(leg, person, frame(500), frame(100))
     leg.drain()
-    ((heard, sent),) = recorded
-    assert heard == frame(7) * 2
-    assert sent == frame(600) + frame(100)
+    tick(leg, person, frame(600), frame(100))
+    leg.drain()
+    assert [sent for _, sent in recorded] == [frame(100), frame(600)]
 
 
-def test_mixing_never_wraps_around(leg: CallLeg, recorded: list[tuple[bytes, bytes]]) -> None:
-    leg.hear_third(frame(32000), SILENCE)
-    leg.tape.frames.append((frame(32000), SILENCE))
+@pytest.mark.parametrize("lags", [(1,) * 40, (8, 1, 1, 8, 3, 1, 9, 9), (40,)])
+@pytest.mark.parametrize("person_first", [True, False])
+def test_no_piece_of_a_joined_person_is_lost_however_late_the_recording_is(
+    leg: CallLeg,
+    person: CallLeg,
+    recorded: list[tuple[bytes, bytes]],
+    lags: tuple[int, ...],
+    person_first: bool,
+) -> None:
+    said = iter(range(1, 1000))
+    for lag in (1, 1, *lags):
+        for _ in range(lag):
+            tick(leg, person, frame(next(said)))
+        for each in (person, leg) if person_first else (leg, person):
+            each.drain()
+    heard = np.frombuffer(b"".join(sent for _, sent in recorded), "<i2")[:: FRAME_BYTES // 2]
+    spoken = heard[np.flatnonzero(heard)[0] :]
+    assert list(spoken) == list(range(1, len(spoken) + 1))
+    assert len(spoken) >= sum(lags)
+
+
+def test_mixing_never_wraps_around(
+    leg: CallLeg, person: CallLeg, recorded: list[tuple[bytes, bytes]]
+) -> None:
+    for _ in range(2):
+        tick(leg, person, frame(32000), frame(32000))
     leg.drain()
-    assert recorded[0][1] == frame(32767)
+    assert recorded[0][1] == frame(32767) * 2
 
 
 def test_the_third_voice_does_not_pile_up(
-    leg: CallLeg, recorded: list[tuple[bytes, bytes]]
+    leg: CallLeg, person: CallLeg, recorded: list[tuple[bytes, bytes]]
 ) -> None:
     for _ in range(50):
-        leg.hear_third(frame(9), SILENCE)
+        person.tape.frames.append((SILENCE, frame(9)))
     leg.tape.frames.append((SILENCE, SILENCE))
     leg.drain()
-    assert len(leg._third) <= 3 * FRAME_BYTES
+    assert len(leg._third) <= 4 * FRAME_BYTES
     assert len(recorded) == 1
