@@ -32,6 +32,7 @@ from console.commands.calls import calls_app
 from console.commands.campaigns import campaign_app
 from console.commands.common import errors
 from console.commands.contacts import contacts_app
+from console.commands.database import db_app
 from console.commands.gate import gate_app
 from console.commands.keys import keys_app
 from console.commands.ledger import ledger_app
@@ -69,6 +70,7 @@ app.add_typer(callbacks_app, name="callbacks")
 app.command()(subjects.subject)
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(keys_app, name="keys")
+app.add_typer(db_app, name="db")
 app.add_typer(models_app, name="models")
 app.command("doctor")(doctor.doctor_command)
 app.command(

@@ -79,6 +79,7 @@ def create(
     language: str = "zh",
     passphrase: str | None = None,
     keys: KeySettings | None = None,
+    database: str = "",
     clock: Clock | None = None,
     processes: int = 1,
     max_calls: int = 4,
@@ -103,6 +104,8 @@ def create(
         ring_timeout_s=ring_timeout_s,
         profile=_PROFILE[kind],
     )
+    if database:
+        text += f"\n[storage]\nurl = {json.dumps(database)}\n"
     if keys is not None and keys.source is not KeyKind.FILE:
         text += _keys_section(keys)
     try:

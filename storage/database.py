@@ -13,7 +13,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -302,18 +302,40 @@ def server_clock_skew(engine: Engine, clock: Clock) -> float:
 # ---------------------------------------------------------------- versions
 
 
-def upgrade(engine: Engine) -> None:
+def upgrade(
+    engine: Engine, note: Callable[[Connection, str, str], None] | None = None
+) -> tuple[str, str]:
     """Bring the schema to this program's version; a current one is left alone.
+
+    Returns the schemas before (empty: none) and after. ``note`` writes a change down, in its
+    own transaction.
 
     Raises:
         StorageError: the database was made by a newer Candor.
     """
     with engine.begin() as connection:
         lock(connection, Guarded.UPGRADE)
-        _refuse_newer(connection)
+        was = _refuse_newer(connection) or ""
         config = _alembic()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        now = _head()
+        if note is not None and was != now:
+            note(connection, was, now)
+    return was, now
+
+
+def schemas(engine: Engine) -> tuple[str, str]:
+    """The schema of the database (empty: none), and the one this program works with.
+
+    Raises:
+        StorageError: the database was made by a newer Candor. StorageAway: it does not answer.
+    """
+    try:
+        with engine.connect().execution_options(**READ_ONLY) as connection:
+            return _refuse_newer(connection) or "", _head()
+    except DBAPIError as error:
+        raise storage_error(error) from error
 
 
 def check_version(engine: Engine) -> None:
@@ -323,18 +345,17 @@ def check_version(engine: Engine) -> None:
         StorageError: empty, older, or made by a newer Candor; says what to do.
         StorageAway: the database does not answer.
     """
-    try:
-        with engine.connect().execution_options(**READ_ONLY) as connection:
-            current = _refuse_newer(connection)
-    except DBAPIError as error:
-        raise storage_error(error) from error
-    if current is None:
+    current, head = schemas(engine)
+    if not current:
         raise StorageError("the database is empty", remedy="make a home with `candor init`")
-    head = ScriptDirectory.from_config(_alembic()).get_current_head()
     if current != head:
         raise StorageError(
             f"the database has the older schema {current}", remedy="run `candor db upgrade`"
         )
+
+
+def _head() -> str:
+    return ScriptDirectory.from_config(_alembic()).get_current_head() or ""
 
 
 def _refuse_newer(connection: Connection) -> str | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import Connection, Engine, insert, select
 from sqlalchemy.orm import Session
 
 from compliance.clock import Clock
@@ -102,6 +102,18 @@ def init_home(
                 "key": keyring.fingerprint(),
             },
         )
+
+
+def note_upgrade(connection: Connection, was: str, now: str, *, node: str, clock: Clock) -> None:
+    """Write down that a home's database was brought to another schema; for ``upgrade``."""
+    with Session(connection) as session:
+        if session.scalar(select(Home.id)) is None:
+            return  # it is just being made
+        body = {"from": was, "to": now}
+        ledger.append(
+            session, node=node, kind="db.upgrade", actor=SYSTEM, at=clock.wall(), body=body
+        )
+        session.flush()
 
 
 class Store:

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from console.homes import Opened
 from console.messages import text
+from dialer.settings import Home
 
 HomeOption = Annotated[
     Path, typer.Option("--home", help="Home folder of this installation.", show_default=True)
@@ -39,7 +40,12 @@ def utc(at: datetime | None) -> datetime | None:
 
 def say(it: Opened, message_id: str, **params: object) -> None:
     """Print a sentence in the home's language."""
-    typer.echo(text(message_id, it.home.settings.language, **params))
+    say_in(it.home, message_id, **params)
+
+
+def say_in(home: Home, message_id: str, **params: object) -> None:
+    """As :func:`say`, of a home that is not open."""
+    typer.echo(text(message_id, home.settings.language, **params))
 
 
 def print_json(data: Any) -> None:

@@ -16,6 +16,7 @@ from console import homes
 from console.commands.common import DEFAULT_HOME, HomeOption, passphrase
 from console.commands.lab import init_lab
 from dialer.settings import KeySettings
+from storage.database import make_engine
 from storage.key_sources import KeyKind
 from storage.people import check_person
 
@@ -26,6 +27,13 @@ def init(
     tenant: Annotated[str, typer.Option(help="Short id, fixed for ever.")] = "main",
     lab: Annotated[bool, typer.Option(help="A lab home: dials confirmed testers only.")] = False,
     language: Annotated[str, typer.Option(help="zh or en")] = "zh",
+    database: Annotated[
+        str,
+        typer.Option(
+            help="Database URL, such as postgresql://candor@/candor; left out: SQLite in the home.",
+            show_default=False,
+        ),
+    ] = "",
     keys: Annotated[
         KeyKind, typer.Option(help="Where its keys come from, see docs/security.md.")
     ] = KeyKind.FILE,
@@ -49,6 +57,8 @@ def init(
     if not company:
         raise BadInput("a company name is needed", field="--company", remedy="--company NAME")
     homes.check_empty(home)
+    if database:
+        make_engine(database).dispose()  # whether it can be used at all, before anything is asked
     name = typer.prompt("Administrator's name")
     password = typer.prompt("Password (8 characters or more)", hide_input=True)
     check_person(name, password, [Role.ADMIN])  # before anything is made
@@ -60,6 +70,7 @@ def init(
         language=language,
         passphrase=passphrase(),
         keys=source,
+        database=database,
     )
     with homes.opened(home, passphrase()) as it:
         it.store.people.add_person(None, name, password, [Role.ADMIN])

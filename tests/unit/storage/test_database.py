@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import functools
 import stat
 import threading
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import Engine, insert, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from compliance.clock import VirtualClock
@@ -19,14 +21,17 @@ from compliance.facts import HomeKind
 from storage.base import Base
 from storage.database import (
     READ_ONLY,
+    _alembic,
     check_version,
     make_engine,
     network_file_system,
+    schemas,
     storage_error,
     upgrade,
 )
 from storage.keys import FileKeyring
-from storage.store import Store, init_home
+from storage.models import Home
+from storage.store import Store, init_home, note_upgrade
 from tests.databases import Databases
 from tests.storage_home import START, TestHome
 
@@ -81,6 +86,49 @@ def test_an_empty_and_a_newer_database_are_refused(databases: Databases) -> None
     for refuse in (check_version, upgrade):
         with pytest.raises(StorageError, match="newer Candor"):
             refuse(engine)
+    engine.dispose()
+
+
+def at_first_schema(engine: Engine) -> None:
+    """Make a database as the first Candor made it, with a home in it."""
+    config = _alembic()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(
+            insert(Home).values(
+                id=1, tenant="old", company="c", kind="production", created_at=START
+            )
+        )
+
+
+def test_an_older_database_is_upgraded_and_the_ledger_says_so(databases: Databases) -> None:
+    engine = make_engine(databases.new())
+    at_first_schema(engine)
+    with pytest.raises(StorageError, match="candor db upgrade"):
+        check_version(engine)
+    note = functools.partial(note_upgrade, node="node1", clock=VirtualClock(START))
+    was, now = upgrade(engine, note)
+    assert (was, now) == ("0001", schemas(engine)[1])
+    check_version(engine)
+    assert upgrade(engine, note) == (now, now)
+    with engine.connect() as connection:
+        kinds = connection.execute(text("SELECT kind FROM ledger_outbox")).scalars().all()
+        assert connection.execute(text("SELECT tenant FROM home")).scalar() == "old"
+    assert kinds == ["db.upgrade"]
+    engine.dispose()
+
+
+def test_an_upgrade_that_cannot_be_written_down_does_not_happen(databases: Databases) -> None:
+    engine = make_engine(databases.new())
+    at_first_schema(engine)
+
+    def note(*_: object) -> None:
+        raise StorageError("no room")
+
+    with pytest.raises(StorageError, match="no room"):
+        upgrade(engine, note)
+    assert schemas(engine)[0] == "0001"
     engine.dispose()
 
 
