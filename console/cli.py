@@ -39,6 +39,7 @@ from console.commands.ledger import ledger_app
 from console.commands.lines import lines_app
 from console.commands.models import models_app
 from console.commands.people import person_app
+from console.commands.retention import destructions, hold_app, retention_app
 from console.commands.scripts import script_app
 from storage.database import storage_error
 
@@ -68,6 +69,9 @@ app.command("evidence")(evidence.evidence)
 app.add_typer(agents_app, name="agents")
 app.add_typer(callbacks_app, name="callbacks")
 app.command()(subjects.subject)
+app.add_typer(retention_app, name="retention")
+app.add_typer(hold_app, name="hold")
+app.command()(destructions)
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(keys_app, name="keys")
 app.add_typer(db_app, name="db")

@@ -20,7 +20,7 @@ from compliance.facts import HomeKind, LineFacts, Role
 from compliance.rulebook import Rulebook
 from console import papers, readiness, unlocking
 from console.diagnosis import Diagnosis, fail, guarded, ok, warn
-from dialer.policies import load_rulebook
+from dialer.policies import load_rulebook, load_terms
 from dialer.settings import Home
 from storage.anchors import FolderAnchor
 from storage.database import READ_ONLY, check_version, make_engine, network_file_system
@@ -78,6 +78,7 @@ class HomeCheckup:
         for check, look in (
             ("clock", self._clock),
             ("keys", self._rotation),
+            ("retention", self._retention),
             ("stop", self._stop),
             ("people", self._people),
             ("script", self._script),
@@ -238,6 +239,15 @@ class HomeCheckup:
     def _rotation(self, store: Store) -> Iterator[Diagnosis]:
         if store.rotation.unfinished():
             yield warn("keys", "unfinished")
+
+    def _retention(self, store: Store) -> Iterator[Diagnosis]:
+        found = store.retention.report(load_terms(self.home.settings))
+        if found.overdue:
+            yield fail("retention", "overdue", count=found.overdue)
+        elif found.waiting:
+            yield warn("retention", "waiting", count=found.waiting)
+        else:
+            yield ok("retention")
 
     def _stop(self, store: Store) -> Iterator[Diagnosis]:
         since = store.stops.in_force()

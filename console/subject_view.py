@@ -13,19 +13,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from compliance.calendar import add_calendar_months
 from compliance.facts import Consent, Number
-from compliance.rulebook import Policy
 from console.inputs import shown
 from console.messages import text
 from storage.subjects import Erasure, Held, HeldCall
 
 KeepUntil = Callable[[datetime], datetime]
-
-
-def keep_until(policy: Policy) -> KeepUntil:
-    """Until when the recording of a call that ended at some time must be kept (S6)."""
-    return lambda over: add_calendar_months(over, policy.keep_min_months)
+"""Until when the recording of a call that ended at some time must be kept (S6)."""
 
 
 def recording_until(call: HeldCall, keep: KeepUntil) -> datetime | None:

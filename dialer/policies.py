@@ -12,6 +12,10 @@ import yaml
 from compliance import rulebook
 from compliance.errors import PolicyError
 from compliance.rulebook import Rulebook
+from dialer.settings import Settings
+from storage.terms import Terms
+
+_CONTACT_MARGIN_DAYS = 2  # contacts go so much earlier than they must: a failed night does no harm
 
 
 def _read(folder: str, name: str) -> Any:
@@ -51,3 +55,19 @@ def load_rulebook(profiles: Sequence[str]) -> Rulebook:
 def load_lexicon(language: str) -> Any:
     """The wording pack of a language, as parsed data."""
     return _read("lexicon", language)
+
+
+def load_terms(settings: Settings) -> Terms:
+    """How long what a home keeps is kept: the strictest profile's terms on its own calendar.
+
+    Raises:
+        PolicyError: a profile cannot be used. ConfigError: an unknown time zone.
+    """
+    policy, own = load_rulebook(settings.policy.profiles).policy, settings.retention
+    return Terms(
+        recording_months=policy.keep_min_months,
+        recording_days_over=policy.keep_max_days_over,
+        contact_days=own.contact_days,
+        contact_margin_days=min(_CONTACT_MARGIN_DAYS, own.contact_days - 1),
+        timezone=own.timezone,
+    )

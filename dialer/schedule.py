@@ -8,6 +8,7 @@ overlaps itself.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import structlog
 from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
@@ -17,14 +18,17 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from compliance.clock import Clock
 from storage import recordings
 from storage.objects import Objects
+from storage.retention import check_server_clock
 from storage.sequencer import Sequencer
 from storage.store import Store
+from storage.terms import Terms
 
 log = structlog.get_logger("dialer.schedule")
 
 SEQUENCE_S = 0.5  # an entry has its global index ≤ 1 s after its commit
 CHECKPOINT_S = 5.0  # asks; the sequencer signs every 60 s or 1,000 entries
 SETTLE_S = 2.0
+RETAIN_S = 600.0  # asks; what is over is destroyed once a day
 
 
 def build(
@@ -32,11 +36,16 @@ def build(
     store: Store,
     clock: Clock,
     objects: Objects,
+    terms: Terms,
     settled: Callable[[list[str]], None],
 ) -> BackgroundScheduler:
-    """A scheduler ready to start; one worker thread, so that jobs never race each other."""
+    """A scheduler ready to start.
+
+    One worker thread, so that jobs never race each other; destruction, which may take minutes,
+    has its own.
+    """
     scheduler = BackgroundScheduler(
-        executors={"default": ThreadPoolExecutor(1)},
+        executors={"default": ThreadPoolExecutor(1), "retention": ThreadPoolExecutor(1)},
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         timezone="UTC",
     )
@@ -47,6 +56,14 @@ def build(
             settled(attempts)
         recover_recordings(store, objects)
 
+    def retain() -> None:
+        """Once a day, whichever machine looks first; a term that is over waits for nobody."""
+        if store.retention.is_due():
+            check_server_clock(store.engine, clock)
+            store.retention.run(terms, objects)
+        else:
+            store.retention.complete(objects)
+
     scheduler.add_job(
         lambda: sequencer.run_once(clock.wall()), "interval", seconds=SEQUENCE_S, id="sequence"
     )
@@ -55,6 +72,14 @@ def build(
         "interval",
         seconds=CHECKPOINT_S,
         id="checkpoint",
+    )
+    scheduler.add_job(
+        retain,
+        "interval",
+        seconds=RETAIN_S,
+        id="retain",
+        executor="retention",
+        next_run_time=datetime.now(UTC),
     )
     scheduler.add_job(settle, "interval", seconds=SETTLE_S, id="settle")
     scheduler.add_listener(_failed, EVENT_JOB_ERROR)

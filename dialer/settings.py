@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from compliance.errors import ConfigError
 from storage.key_sources import KeyKind, KeySource
+from storage.terms import CONTACT_DAYS_MAX
 
 
 class _Section(BaseModel):
@@ -42,6 +43,13 @@ class KeySettings(_Section):
         if self.source is not KeyKind.PKCS11 and any(named):
             raise ValueError('module and token are for source "pkcs11" alone')
         return self
+
+
+class RetentionSettings(_Section):
+    """How long personal data stays beyond what the policy profiles say (D13)."""
+
+    timezone: str = "Asia/Shanghai"  # of the company: its calendar ends a term
+    contact_days: int = Field(default=CONTACT_DAYS_MAX, ge=1, le=CONTACT_DAYS_MAX)
 
 
 class SipSettings(_Section):
@@ -81,6 +89,7 @@ class Settings(_Section):
     node: str = Field(default="node1", pattern="^[a-z0-9-]{1,32}$")
     storage: StorageSettings = StorageSettings()
     keys: KeySettings = KeySettings()
+    retention: RetentionSettings = RetentionSettings()
     sip: SipSettings = SipSettings()
     dial: DialSettings = DialSettings()
     speech: SpeechSettings = SpeechSettings()

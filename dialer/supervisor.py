@@ -29,6 +29,7 @@ from compliance.errors import TelephonyError
 from dialer import schedule
 from dialer.orders import DRAIN, Order
 from dialer.orphans import Dialog, say_goodbye
+from dialer.policies import load_terms
 from dialer.runs import Run, bury, dead_runs
 from dialer.settings import Home
 from storage.key_sources import SECRET_VARIABLES
@@ -108,6 +109,7 @@ class Supervisor:
             self._store,
             self._clock,
             FolderObjects(self._home.objects),
+            load_terms(settings),
             self._settled,
         )
         jobs.start()

@@ -106,6 +106,11 @@ class People:
                 for p in session.scalars(query)
             ]
 
+    def names(self) -> dict[str, str]:
+        """Name of everybody who ever worked here, by actor id: staff, never a callee."""
+        with self._context.read() as session:
+            return {row.id: row.name for row in session.execute(select(Person.id, Person.name))}
+
     def roles_in_office(self) -> dict[Role, int]:
         """How many people hold each role now; names nobody (G1)."""
         query = select(Person.roles).where(Person.disabled_at.is_(None))

@@ -28,14 +28,23 @@ from storage.database import SKEW_STOPS_S, server_clock_skew
 from storage.destructions import Method, Record, Why
 from storage.dialects import Guarded, try_lock
 from storage.holds import call_held, contact_held, refusal_held, take_turn
-from storage.ledger_tables import LedgerOutbox
-from storage.models import AttemptRow, ConsentRow, ContactRow, RefusalRow, Target
+from storage.ledger_tables import LedgerLeaf, LedgerOutbox
+from storage.models import (
+    AttemptRow,
+    ConsentRow,
+    ContactRow,
+    Destruction,
+    Home,
+    RefusalRow,
+    Target,
+)
 from storage.objects import Objects
 from storage.shredding import Step, no_step
 from storage.terms import Terms
 
 _AT_ONCE = 200  # contacts a transaction: the dialer waits no longer than that
 _BACKWARDS = timedelta(minutes=5)  # clocks of several nodes differ a little
+_RUN = "retention.run"
 _IDLE = timedelta(days=45)  # longer silence than any home has that runs its nightly job
 
 
@@ -51,6 +60,21 @@ class Done(Evolve):
     held: int = 0
     waiting: int = 0
     what: Mapping[str, int] = field(default_factory=dict)  # rows by table
+
+
+@dataclass(frozen=True, slots=True)
+class Destroyed(Evolve):
+    """One destruction record. ``what`` counts rows by table; ``method`` and ``why`` are of
+    ``destructions.Method`` and ``Why``."""
+
+    id: str
+    at: datetime
+    by: str  # actor id
+    method: str
+    why: str
+    what: Mapping[str, int]
+    attempt: str
+    ledger_index: int | None
 
 
 class Retention:
@@ -83,7 +107,7 @@ class Retention:
         """
         context = self._context
         if actor is not None:
-            context.require(actor, "retention.run", Role.COMPLIANCE, Role.ADMIN)
+            context.require(actor, _RUN, Role.COMPLIANCE, Role.ADMIN)
         by, now = actor.id if actor is not None else SYSTEM, context.clock.wall()
         self._check_clock(now, by_hand=actor is not None)
         self._settle(now)
@@ -97,7 +121,7 @@ class Retention:
             done = Done(now, begun, contacts, refusals, held, waiting, what)
             context.log(
                 session,
-                "retention.run",
+                _RUN,
                 by,
                 now,
                 recordings=begun,
@@ -108,6 +132,47 @@ class Retention:
             )
         self._scrub()
         return done
+
+    def last_run(self) -> datetime | None:
+        """When a run last ended; None: never since the home was made."""
+        with self._context.read() as session:
+            query = select(func.max(LedgerOutbox.at)).where(LedgerOutbox.kind == _RUN)
+            return session.scalar(query)
+
+    def is_due(self) -> bool:
+        """Whether a day has passed since the last run, or since the home was made."""
+        with self._context.read() as session:
+            made = session.scalar(select(Home.created_at))
+        since = self.last_run() or made
+        return since is None or self._context.clock.wall() - since >= timedelta(days=1)
+
+    def records(self, actor: Actor) -> list[Destroyed]:
+        """Every destruction record, oldest first.
+
+        Raises:
+            NotAllowed: neither compliance officer, auditor nor administrator.
+        """
+        context = self._context
+        context.require(actor, "destruction.list", Role.COMPLIANCE, Role.AUDITOR, Role.ADMIN)
+        with context.read() as session:
+            found = session.execute(
+                select(Destruction, LedgerLeaf.index)
+                .outerjoin(LedgerLeaf, LedgerLeaf.leaf_hash == Destruction.leaf)
+                .order_by(Destruction.at, Destruction.id)
+            )
+            return [
+                Destroyed(
+                    row.id,
+                    row.at,
+                    row.by,
+                    row.method,
+                    row.reason,
+                    row.what,
+                    row.attempt or "",
+                    index,
+                )
+                for row, index in found
+            ]
 
     def _check_clock(self, now: datetime, *, by_hand: bool) -> None:
         """Nothing is destroyed by a clock that stands before the newest entry, nor, by

@@ -22,7 +22,8 @@ from console.commands.common import (
 from console.homes import Opened
 from console.inputs import read_number, shown
 from console.messages import text
-from dialer.policies import load_rulebook
+from console.subject_view import KeepUntil
+from dialer.policies import load_rulebook, load_terms
 from storage.objects import FolderObjects
 from storage.subjects import SubjectReason
 
@@ -58,25 +59,25 @@ def subject(
     with homes.opened(home, passphrase()) as it:
         actor = homes.signed_in(it)
         policy = load_rulebook(it.home.settings.policy.profiles).policy
+        keep = load_terms(it.home.settings).recording_until
         asked = read_number(it, number)
         match wish:
             case Wish.SHOW:
-                _show(it, actor, asked, policy, reason, as_json)
+                _show(it, actor, asked, keep, reason, as_json)
             case Wish.WITHDRAW:
                 _withdraw(it, actor, asked, policy, as_json)
             case Wish.ERASE:
                 question = text("subject.sure", it.home.settings.language, number=asked.masked)
                 if yes or typer.confirm(question, err=True):
-                    _erase(it, actor, asked, policy, as_json)
+                    _erase(it, actor, asked, keep, as_json)
                 else:
                     raise typer.Exit(1)
 
 
 def _show(
-    it: Opened, actor: Actor, number: Number, policy: Policy, reason: SubjectReason, as_json: bool
+    it: Opened, actor: Actor, number: Number, keep: KeepUntil, reason: SubjectReason, as_json: bool
 ) -> None:
     held = it.store.subjects.show(actor, number, reason)
-    keep = subject_view.keep_until(policy)
     if as_json:
         print_json(subject_view.as_json(number, held, keep))
     else:
@@ -97,12 +98,10 @@ def _withdraw(it: Opened, actor: Actor, number: Number, policy: Policy, as_json:
         )
 
 
-def _erase(it: Opened, actor: Actor, number: Number, policy: Policy, as_json: bool) -> None:
-    keep = subject_view.keep_until(policy)
+def _erase(it: Opened, actor: Actor, number: Number, keep: KeepUntil, as_json: bool) -> None:
     done = it.store.subjects.erase(actor, number, keep_until=keep)
-    objects = FolderObjects(it.home.objects)
-    for name in done.objects:  # after the commit: without their keys they are noise already
-        objects.delete(name)
+    # After the commit: without their keys the objects are noise already.
+    it.store.retention.complete(FolderObjects(it.home.objects))
     if as_json:
         print_json(subject_view.erasure_json(number, done))
     else:

@@ -22,6 +22,7 @@ NO_DATA = {
     "lines add", "campaign create", "campaign start", "campaign pause", "campaign stop",
     "agents add", "agents on", "agents off", "callbacks close", "ledger export", "ledger key",
     "models install", "keys new", "keys passphrase", "keys retire",
+    "hold lift",
 }  # fmt: skip
 
 
