@@ -16,6 +16,7 @@ from rich.console import Console
 
 from console import demo_home, demo_proof, demo_table, homes, run, simulators
 from console.demo_home import MAX_CALLS, Prepared
+from console.demo_proof import Proof
 from console.homes import Opened
 from console.messages import text
 from console.progress import Progress
@@ -48,12 +49,28 @@ async def demo(root: Path, language: str, console: Console, picture: Path | None
                 return False
             await asyncio.sleep(_SETTLE_S)
         proof = demo_proof.prove(it, prepared, callees, began)
+        demo_home.let_look(it, prepared.papers.staff.auditor)
     demo_proof.write_report(proof, callees / "report.json")
     console.print()
     console.print(demo_table.screen(proof, language))
+    _invite(root, proof, language, console)
     if picture is not None:
         demo_table.save_picture(proof, language, picture)
     return not proof.faults
+
+
+def _invite(root: Path, proof: Proof, language: str, console: Console) -> None:
+    """What to look at next: the person who ran it is signed in as the demo's auditor."""
+    near = Path(".venv/bin/candor")
+    candor, at = str(near) if near.exists() else "candor", f"--home {root}"
+    console.print(text("demo.look", language, marker=root / demo_home.MARKER), highlight=False)
+    console.print(f"  {candor} calls list {at}", highlight=False)
+    spoken = next((call for call, row in proof.rows.items() if row.feedback), "")
+    if spoken:
+        console.print(f"  {candor} replay {spoken[:8]} --reason audit {at}", highlight=False)
+        console.print(
+            f"  {candor} evidence {spoken[:8]} --reason audit -o evidence.zip {at}", highlight=False
+        )
 
 
 async def _dial(it: Opened, prepared: Prepared, language: str, console: Console) -> bool:

@@ -29,6 +29,7 @@ CALLER_ID = "4008887686"
 PURPOSE = "membership"
 LINE = "simulator"
 MARKER = "DEMO"  # a file of this name marks a folder that may be made anew
+_EVERYBODYS = "everybody's password: "
 PROCESSES, MAX_CALLS = 2, 6  # a person's telephone takes a slot beside these
 WROTE_NO = Number("+8613900003106")  # asked by letter not to be called
 _RING_TIMEOUT_S = 15.0  # one callee answers after 12 s
@@ -87,7 +88,10 @@ def make_folders(root: Path, language: str) -> Path:
         max_calls=MAX_CALLS,
         ring_timeout_s=_RING_TIMEOUT_S,
     )
-    (root / MARKER).write_text("made by `candor demo`; made anew each time\n")
+    password = secrets.token_urlsafe(9)
+    marker = root / MARKER
+    marker.touch(0o600)
+    marker.write_text(f"made by `candor demo`; made anew each time\n{_EVERYBODYS}{password}\n")
     beside.mkdir(parents=True, exist_ok=True)
     (beside / MARKER).write_text("records of the simulated callees\n")
     return beside
@@ -105,20 +109,25 @@ def _clear(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
+def let_look(it: Opened, auditor: Actor) -> None:
+    """Sign the person who runs the demo in as its auditor, to look round in it."""
+    homes.remember(it.home.root, it.store.people.issue_session(auditor, timedelta(hours=8)))
+
+
 async def trust_simulator(root: Path, callees: Path) -> None:
     """Issue the simulator's key; the home dials only who proves to hold it."""
     public = await simulators.issue_key(callees)
     shutil.copy(public, root / "keys" / "sim.pub")
 
 
-def hire(it: Opened) -> Staff:
-    """Five people, each with one role and a password nobody knows."""
+def hire(it: Opened, password: str = "") -> Staff:
+    """Five people, each with one role; without ``password`` each has one nobody knows."""
     people = it.store.people
 
     def add(by: Actor | None, name: str, role: Role) -> Actor:
-        password = secrets.token_urlsafe(18)
-        people.add_person(by, name, password, [role])
-        return people.sign_in(name, password)
+        chosen = password or secrets.token_urlsafe(18)
+        people.add_person(by, name, chosen, [role])
+        return people.sign_in(name, chosen)
 
     administrator = add(None, "demo-admin", Role.ADMIN)
     return Staff(
@@ -130,9 +139,13 @@ def hire(it: Opened) -> Staff:
     )
 
 
+def _password(root: Path) -> str:
+    return (root / MARKER).read_text("utf-8").partition(_EVERYBODYS)[2].strip()
+
+
 def papers(it: Opened, beside: Path, language: str, console: Console) -> Papers:
     """People, imports, the letter that says no, the script and its signature."""
-    staff = hire(it)
+    staff = hire(it, _password(it.home.root))
     results = [
         import_contacts(it, staff, examples() / name, beside, batch, source)
         for name, batch, source in (
