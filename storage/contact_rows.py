@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -32,6 +33,8 @@ _LONGEST_OTHER = 200
 _FORMULA = ("=", "@", "+", "-", "|", "%")
 _TRUE = frozenset({"1", "true", "yes", "y", "是"})
 _FALSE = frozenset({"0", "false", "no", "n", "否"})
+_BROKEN = re.compile("[\ud800-\udfff]")  # what the reader makes of bytes that are no UTF-8
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # tab and line ends may be
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?")
 
 
@@ -65,7 +68,8 @@ def parse_row(row: Mapping[str, str], defaults: Defaults) -> ParsedContact:
     """
     cells = {column: row.get(column, "").strip() for column in COLUMNS}
     for column, text in cells.items():
-        _check_cell(column, text)
+        if text:
+            _check_cell(column, text)
     if not cells["name"]:
         raise BadInput("is empty", field="name")
     number = normalise(cells["phone"], defaults.region)
@@ -86,6 +90,7 @@ def parse_row(row: Mapping[str, str], defaults: Defaults) -> ParsedContact:
     )
 
 
+@functools.lru_cache(maxsize=1024)
 def check_timezone(name: str) -> None:
     """Raises BadInput unless ``name`` is an IANA time zone."""
     try:
@@ -97,9 +102,9 @@ def check_timezone(name: str) -> None:
 
 
 def _check_cell(column: str, text: str) -> None:
-    if any("\ud800" <= c <= "\udfff" for c in text):
+    if not text.isascii() and _BROKEN.search(text):
         raise BadInput("is not UTF-8", field=column)
-    if any(ord(c) < 32 and c not in "\t\r\n" for c in text) or "\x7f" in text:
+    if not text.isprintable() and _CONTROL.search(text):
         raise BadInput("holds NUL or control characters", field=column)
     if len(text) > _LONGEST.get(column, _LONGEST_OTHER):
         raise BadInput("is too long", field=column)

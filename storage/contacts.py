@@ -18,13 +18,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
-from sqlalchemy import insert, select
+from sqlalchemy import Table, insert, select
 
 from compliance.errors import BadInput, StorageError
 from compliance.facts import Actor, Consent, Evolve, Role, SourceKind
-from storage import ledger, sealed_columns
+from storage import ledger, pii
 from storage.contact_rows import (
     COLUMNS,
     REQUIRED_COLUMNS,
@@ -34,10 +34,13 @@ from storage.contact_rows import (
     parse_row,
 )
 from storage.context import Context, new_id
+from storage.dialects import insert_many
 from storage.models import Batch, ConsentRow, ContactRow
 
 KEPT_REJECTIONS = 1000  # in the result; all of them are in the file
-_AT_ONCE = 500
+_AT_ONCE = 1000
+_CONTACTS = cast(Table, ContactRow.__table__)
+_CONSENTS = cast(Table, ConsentRow.__table__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +144,10 @@ class Contacts:
                     file_key=key,
                 )
             )
-            named: set[str] = set()
             for contacts, consents in load.spooled():
-                session.execute(insert(ContactRow), contacts)
-                if consents:
-                    session.execute(insert(ConsentRow), consents)
-                for row in (*contacts, *consents):
-                    named |= sealed_columns.naming(row)
-            context.still_held(named)
+                insert_many(session, _CONTACTS, contacts)
+                insert_many(session, _CONSENTS, consents)
+            context.still_held(load.sealed_under)
             context.log(
                 session,
                 "contacts.import",
@@ -185,6 +184,7 @@ class _Load:
         self.accepted = self.duplicates = self.rejected = self.consents = 0
         self.first_rejections: list[Rejection] = []
         self.file_digest = b""
+        self.sealed_under: set[str] = set()  # master keys
 
     def read(self, path: Path, defaults: Defaults) -> None:
         seen: set[bytes] = set()
@@ -256,8 +256,13 @@ class _Load:
             self.first_rejections.append(rejection)
         self._rejects.write(rejection)
 
+    def _seal(self, text: str, table: str, column: str, row: str) -> bytes:
+        sealed = self._context.seal(text, table, column, row)
+        self.sealed_under.add(pii.sealed_under(sealed))
+        return sealed
+
     def _contact(self, row: int, index: bytes, parsed: ParsedContact) -> dict[str, Any]:
-        contact, seal = new_id(), self._context.seal
+        contact, seal = new_id(), self._seal
         return {
             "id": contact,
             "batch": self.batch,
@@ -284,9 +289,7 @@ class _Load:
             "explicit": consent.explicit,
             "preticked": consent.preticked,
             "names_ai_calling": consent.names_ai_calling,
-            "evidence_sealed": self._context.seal(
-                consent.evidence, "consents", "evidence", consent_id
-            ),
+            "evidence_sealed": self._seal(consent.evidence, "consents", "evidence", consent_id),
             "expires_at": consent.expires_at,
         }
 

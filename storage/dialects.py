@@ -9,9 +9,10 @@ beginning; on PostgreSQL they end with the transaction. Why each is needed:
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -63,3 +64,35 @@ def _is_postgresql(executor: Connection | Session) -> bool:
 def _short(of: bytes) -> int:
     """The 32 bits PostgreSQL has room for; two numbers that share them only wait once more."""
     return int.from_bytes(of[:4].ljust(4, b"\0"), "big", signed=True)
+
+
+def insert_many(session: Session, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows that all have the same columns, as fast as the driver takes them.
+
+    SQLAlchemy's own way looks at every value of every row three times; an import of a million
+    contacts spends most of its time there. Statement and conversions are still the table's.
+    """
+    if not rows:
+        return
+    connection = session.connection()
+    dialect = connection.dialect
+    compiled = table.insert().compile(dialect=dialect, column_keys=list(rows[0]))
+    if compiled.insert_prefetch:  # defaults made in Python: theirs to fill in
+        session.execute(table.insert(), list(rows))
+        return
+    named = compiled.positiontup if compiled.positional else list(rows[0])
+    convert = [
+        (name, table.c[name].type.dialect_impl(dialect).bind_processor(dialect))
+        for name in named or ()
+    ]
+    plain = [name for name, change in convert if change is None]
+    changed = [(name, change) for name, change in convert if change is not None]
+    given: list[Any] = []
+    for row in rows:
+        values = {name: row[name] for name in plain}
+        for name, change in changed:
+            values[name] = change(row[name])
+        given.append(values)
+    if compiled.positional:
+        given = [tuple(values[name] for name, _ in convert) for values in given]
+    connection.exec_driver_sql(str(compiled), given)

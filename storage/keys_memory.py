@@ -34,8 +34,11 @@ def hkdf_sha256(key: bytes, info: bytes, *, salt: bytes | None = None, length: i
 
 def length_prefixed(*parts: str | bytes) -> bytes:
     """Join parts unambiguously: each behind its length in bytes as four big-endian bytes."""
-    encoded = [p.encode() if isinstance(p, str) else p for p in parts]
-    return b"".join(len(p).to_bytes(4, "big") + p for p in encoded)
+    joined = b""
+    for part in parts:
+        encoded = part.encode() if isinstance(part, str) else part
+        joined += len(encoded).to_bytes(4, "big") + encoded
+    return joined
 
 
 def fingerprint_of(public_key: bytes) -> str:

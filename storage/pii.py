@@ -12,6 +12,7 @@ Nonces are random: one column key stays far below 2^32 values (NIST SP
 
 from __future__ import annotations
 
+import functools
 import os
 
 from cryptography.exceptions import InvalidTag
@@ -22,13 +23,26 @@ from compliance.facts import Number
 from storage.keys import KEY_ID_BYTES, NONCE_BYTES, Keyring, length_prefixed
 
 VERSION = 1
+_HEAD = bytes([VERSION])
 _PURPOSE = "column"
 _HEAD_BYTES = 1 + KEY_ID_BYTES
 _TAG_BYTES = 16
 
 
+@functools.lru_cache(maxsize=256)
+def _column(tenant: str, table: str, column: str) -> bytes:
+    return length_prefixed("candor/column", bytes([VERSION]), tenant, table, column)
+
+
 def _additional_data(tenant: str, table: str, column: str, row: str) -> bytes:
-    return length_prefixed("candor/column", bytes([VERSION]), tenant, table, column, row)
+    name = row.encode()
+    return _column(tenant, table, column) + len(name).to_bytes(4, "big") + name
+
+
+@functools.lru_cache(maxsize=16)
+def _cipher(key: bytes) -> AESGCM:
+    """Setting a key up costs more than sealing a name with it."""
+    return AESGCM(key)
 
 
 def seal(
@@ -36,10 +50,10 @@ def seal(
 ) -> bytes:
     """Seal one value for one place; two seals of the same value differ."""
     key_id = keyring.key_id()
-    head = bytes([VERSION]) + bytes.fromhex(key_id)
+    head = _HEAD + bytes.fromhex(key_id)
     nonce = os.urandom(NONCE_BYTES)
-    sealer = AESGCM(keyring.derive(_PURPOSE, key_id))
     aad = _additional_data(tenant, table, column, row)
+    sealer = _cipher(keyring.derive(_PURPOSE, key_id))
     return head + nonce + sealer.encrypt(nonce, plaintext.encode(), head + aad)
 
 
@@ -57,7 +71,7 @@ def unseal(
         raise Corrupt(f"{where}: a sealed value is cut short or of an unknown version")
     head = sealed[:_HEAD_BYTES]
     nonce = sealed[_HEAD_BYTES : _HEAD_BYTES + NONCE_BYTES]
-    opener = AESGCM(keyring.derive(_PURPOSE, head[1:].hex()))
+    opener = _cipher(keyring.derive(_PURPOSE, head[1:].hex()))
     aad = _additional_data(tenant, table, column, row)
     try:
         return opener.decrypt(nonce, sealed[_HEAD_BYTES + NONCE_BYTES :], head + aad).decode()

@@ -209,7 +209,7 @@ class Rotation:
             _refuse_used(session, key)  # before everybody has to wait for the lock
             _refuse_recent(session, key, now)
         with context.write() as session:
-            _hold_still(session)
+            _hold_still(session, context.node)
             _refuse_used(session, key)
             self._note_unwritten(session)
             context.log(session, _RETIRE, actor.id, now, key=key)
@@ -297,9 +297,9 @@ def _entries(session: Session) -> list[tuple[str, datetime, dict[str, Any]]]:
     return [(kind, at, json.loads(body)["body"]) for kind, at, body in session.execute(query)]
 
 
-def _hold_still(session: Session) -> None:
+def _hold_still(session: Session, node: str) -> None:
     until = time.monotonic() + _LOCK_S
-    while not sealed_columns.hold_still(session):
+    while not sealed_columns.hold_still(session, node):
         if time.monotonic() > until:
             raise StorageAway(
                 "others write without a pause; nothing was retired",

@@ -32,6 +32,7 @@ from storage import call_keys, pii
 from storage.base import Base
 from storage.key_document import KEY_ID_BYTES
 from storage.keys import Keyring
+from storage.ledger_tables import LedgerChain
 from storage.recordings import Track
 from storage.tracks import track_context
 
@@ -123,8 +124,11 @@ def replace(session: Session, table: Table, row: RowMapping, new: Mapping[str, b
     return bool(getattr(changed, "rowcount", 0))
 
 
-def hold_still(session: Session) -> bool:
+def hold_still(session: Session, node: str) -> bool:
     """Nobody writes a sealed value until this transaction ends; False: somebody is at it.
+
+    Holds the chain of ``node`` too, so that its entry can be written: a writer of the same
+    node may have it and wait for these tables.
 
     On SQLite every writing transaction holds the only write lock already. On PostgreSQL it
     never waits while it holds some of the locks: with writers that would be a deadlock.
@@ -135,20 +139,13 @@ def hold_still(session: Session) -> bool:
     try:
         with session.begin_nested():
             session.execute(text(f"LOCK TABLE {names} IN SHARE MODE NOWAIT"))
+            chain = select(LedgerChain.node).where(LedgerChain.node == node)
+            session.execute(chain.with_for_update(nowait=True))
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", "") != _LOCK_NOT_AVAILABLE:
             raise
         return False
     return True
-
-
-def naming(row: Mapping[str, Any]) -> frozenset[str]:
-    """The master keys that a row about to be stored names."""
-    return frozenset(
-        pii.sealed_under(value)
-        for name, value in row.items()
-        if _is_sealed(name) and value and value[:1] == _VERSION
-    )
 
 
 def _is_sealed(name: str) -> bool:

@@ -18,9 +18,13 @@ _RUN = re.compile(r"[0-9](?:[ \-.·_/]{0,2}[0-9])*(?:[ \-.·_/]{0,2}[xX])?")
 _GROUP = re.compile(r"[0-9]+[xX]?|[xX]")
 _DASHES = re.compile(r"[\u2010-\u2015\u2212\u3000\u00a0]")
 _INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060\ufeff]")
+_ID_CARD = re.compile(r"[1-9][0-9]{16}[0-9xX]")
+_BANK_CARD = re.compile(r"[1-9][0-9]{12,18}")
 # A Chinese mobile number with its country code has 13 digits, and every tenth passes Luhn.
 _MOBILE = re.compile(r"861[3-9][0-9]{9}")
 _MAX_GROUPS = 12
+_SHORTEST = 13  # digits of the shortest card number
+_ENOUGH = re.compile(rf"[0-9](?:[^0-9]*[0-9]){{{_SHORTEST - 1}}}")
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)  # GB 11643-1999
 _CHECK = "10X98765432"
 
@@ -30,9 +34,13 @@ def find_sensitive(text: str) -> str:
 
     Full-width digits and separators inside a number are seen through.
     """
-    plain = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+    plain = text if text.isascii() else _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+    if len(plain) < _SHORTEST or not _ENOUGH.search(plain):
+        return ""
     plain = _REFERENCE.sub(" ; ", _DASHES.sub("-", plain))
     for run in _RUN.finditer(plain):
+        if run.end() - run.start() < _SHORTEST:
+            continue
         found = _in_groups(_GROUP.findall(run.group()))
         if found:
             return found
@@ -47,6 +55,8 @@ def _in_groups(groups: list[str]) -> str:
             digits += group
             if len(digits) > 19:
                 break
+            if len(digits) < _SHORTEST:
+                continue
             if is_id_card(digits):
                 return "id_card"
             if is_bank_card(digits):
@@ -56,7 +66,7 @@ def _in_groups(groups: list[str]) -> str:
 
 def is_id_card(text: str) -> bool:
     """18 characters with a real birth date and the right check character (GB 11643)."""
-    if not re.fullmatch(r"[1-9][0-9]{16}[0-9xX]", text, re.ASCII):
+    if not _ID_CARD.fullmatch(text):
         return False
     try:
         born = date(int(text[6:10]), int(text[10:12]), int(text[12:14]))
@@ -68,7 +78,7 @@ def is_id_card(text: str) -> bool:
 
 def is_bank_card(text: str) -> bool:
     """13 to 19 digits that pass Luhn (ISO/IEC 7812) and are no telephone number."""
-    if not re.fullmatch(r"[1-9][0-9]{12,18}", text, re.ASCII) or _MOBILE.fullmatch(text):
+    if not _BANK_CARD.fullmatch(text) or _MOBILE.fullmatch(text):
         return False
     total = 0
     for position, digit in enumerate(reversed(text)):

@@ -48,7 +48,7 @@ def write(path: str, number: int, started: Any, stop: Any, results: Any) -> None
             made += 1
         results.put((made, ""))
     except BaseException as error:
-        results.put((made, f"{type(error).__name__}: {error}"))
+        results.put((made, f"{type(error).__name__}: {error.__cause__ or error}"))
     home.close()
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import re
 
+import phonenumbers
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from compliance.errors import BadInput
 from compliance.facts import Number
-from storage.numbers import carrier_of, normalise, timezone_of
+from storage.numbers import _PERSONAL, carrier_of, normalise, timezone_of
 
 
 @pytest.mark.parametrize(
@@ -102,3 +103,26 @@ def test_carrier_and_time_zone() -> None:
     assert timezone_of(Number("+18005551234")) == ""
     assert timezone_of(Number("sip:lab@127.0.0.1")) == ""
     assert carrier_of(Number("sip:lab@127.0.0.1")) == ""
+
+
+@given(st.integers(10_000_000_000, 19_999_999_999), st.sampled_from(["", "+86", "0086", "86"]))
+def test_the_short_way_for_chinese_mobiles_says_what_the_numbering_plan_says(
+    national: int, prefix: str
+) -> None:
+    parsed = phonenumbers.parse(f"+86{national}", None)
+    person = phonenumbers.is_valid_number(parsed) and phonenumbers.number_type(parsed) in _PERSONAL
+    try:
+        found = normalise(f"{prefix}{national}")
+    except BadInput:
+        assert not person
+        return
+    assert person
+    assert found.e164 == f"+86{national}"
+    (place,) = phonenumbers.timezone.time_zones_for_number(parsed)
+    assert timezone_of(found) == place
+
+
+def test_a_chinese_mobile_without_its_country_code_is_none_elsewhere() -> None:
+    with pytest.raises(BadInput):
+        normalise("13900000001", "FR")
+    assert normalise("+8613900000001", "FR") == Number("+8613900000001")
