@@ -7,6 +7,7 @@ used, 3 not signed in or not allowed.
 
 from __future__ import annotations
 
+import resource
 import signal
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from compliance.errors import BadInput, CandorError, NotAllowed, SignInFailed
 from console.commands import (
+    backups,
     calls,
     campaigns,
     demo,
@@ -75,6 +77,8 @@ app.command()(destructions)
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(keys_app, name="keys")
 app.add_typer(db_app, name="db")
+app.command()(backups.backup)
+app.command()(backups.restore)
 app.add_typer(models_app, name="models")
 app.command("doctor")(doctor.doctor_command)
 app.command(
@@ -110,6 +114,7 @@ def _told(error: CandorError | str, code: int) -> int:
 
 def main() -> None:
     """Entry point."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump would hold keys and people (D8)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     sys.exit(run(sys.argv[1:]))
 

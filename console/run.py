@@ -179,6 +179,12 @@ def call_json(row: Row) -> dict[str, Any]:
     return dataclasses.asdict(row)
 
 
+def carry_destructions(it: Opened) -> None:
+    """Take what was destroyed to the log beside the anchors, where a restore finds it."""
+    sequence(it)
+    it.sequencer().carry_destructions()
+
+
 def sequence(it: Opened) -> None:
     """Give every waiting entry of the ledger its index."""
     while it.sequencer().run_once(it.clock.wall()):

@@ -18,6 +18,7 @@ from compliance.errors import LedgerError, StorageAway
 from storage.objects import fsync_folder
 
 _FILE = re.compile(r"checkpoint-([0-9]{20})\.note")
+_BRANCH = re.compile(r"branch-([0-9]{4})")
 
 
 class Anchor(Protocol):
@@ -38,12 +39,25 @@ class Anchor(Protocol):
         ...
 
     def latest(self) -> str | None:
-        """The note of the largest tree, or None."""
+        """The note of the largest tree of the newest branch, or None."""
+        ...
+
+    def forks(self) -> list[str]:
+        """The first note of each branch: a restored backup went on from there."""
+        ...
+
+    @property
+    def beside(self) -> Path | None:
+        """A folder for what lies beside the notes of the newest branch; None: there is none."""
         ...
 
 
 class FolderAnchor:
-    """Notes as ``checkpoint-<size>.note`` in a folder, made if missing."""
+    """Notes as ``checkpoint-<size>.note`` in a folder, made if missing.
+
+    A home restored from an older backup goes on in a branch, a folder ``branch-0001`` inside
+    (docs/decisions/0013-backup.md). What was anchored before stays for everybody to see.
+    """
 
     def __init__(self, path: Path | str) -> None:
         self._path = Path(path)
@@ -53,10 +67,11 @@ class FolderAnchor:
         return f"folder {self._path.name}"
 
     def write(self, size: int, note: str) -> None:
-        target = self._path / f"checkpoint-{size:020d}.note"
-        draft = self._path / f".{target.name}.{secrets.token_hex(4)}"
         try:
             self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder = self.beside
+            target = folder / f"checkpoint-{size:020d}.note"
+            draft = folder / f".{target.name}.{secrets.token_hex(4)}"
             try:
                 with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as f:
                     f.write(note.encode())
@@ -65,7 +80,7 @@ class FolderAnchor:
                 os.link(draft, target)  # never replaces what an earlier writer anchored
             finally:
                 draft.unlink(missing_ok=True)
-            fsync_folder(self._path)
+            fsync_folder(folder)
         except FileExistsError:
             if target.read_bytes() != note.encode():
                 raise LedgerError(
@@ -77,11 +92,48 @@ class FolderAnchor:
 
     def latest(self) -> str | None:
         try:
-            names = sorted(n for n in os.listdir(self._path) if _FILE.fullmatch(n))
-            return (self._path / names[-1]).read_bytes().decode() if names else None
+            folder = self.beside
+            names = _notes(folder)
+            return (folder / names[-1]).read_bytes().decode() if names else None
         except FileNotFoundError:
             return None
         except UnicodeDecodeError:
             raise LedgerError(f"the last checkpoint in {self.name} is damaged") from None
         except OSError as error:
             raise StorageAway(f"{self.name} cannot be read: {error.strerror}") from error
+
+    @property
+    def beside(self) -> Path:
+        branches = self._branches()
+        return branches[-1] if branches else self._path
+
+    def forks(self) -> list[str]:
+        try:
+            found = [(branch / _notes(branch)[0]).read_bytes() for branch in self._branches()]
+            return [note.decode() for note in found]
+        except (IndexError, UnicodeDecodeError):
+            raise LedgerError(f"a branch in {self.name} is damaged") from None
+        except OSError as error:
+            raise StorageAway(f"{self.name} cannot be read: {error.strerror}") from error
+
+    def fork(self, size: int, note: str) -> None:
+        """Begin a branch with ``note``, which must say what it leaves behind; whole or not."""
+        number = len(self._branches()) + 1
+        draft = self._path / f".branch-{secrets.token_hex(4)}"
+        try:
+            draft.mkdir(mode=0o700, parents=True)
+            FolderAnchor(draft).write(size, note)
+            draft.rename(self._path / f"branch-{number:04d}")
+            fsync_folder(self._path)
+        except OSError as error:
+            raise StorageAway(f"{self.name} cannot be written: {error.strerror}") from error
+
+    def _branches(self) -> list[Path]:
+        try:
+            return sorted(p for p in self._path.iterdir() if _BRANCH.fullmatch(p.name))
+        except FileNotFoundError:
+            return []
+
+
+def _notes(folder: Path) -> list[str]:
+    return sorted(name for name in os.listdir(folder) if _FILE.fullmatch(name))

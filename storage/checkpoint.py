@@ -11,6 +11,7 @@ import base64
 import binascii
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
@@ -83,11 +84,16 @@ def verifier_key(name: str, public_key: bytes) -> str:
     return f"{name}+{key_id(name, public_key).hex()}+{encoded}"
 
 
-def sign_note(checkpoint: Checkpoint, name: str, keyring: Keyring) -> str:
-    """The checkpoint as a note signed under ``name`` (by convention the origin)."""
+def sign_note(
+    checkpoint: Checkpoint, name: str, keyring: Keyring, *, more: Sequence[str] = ()
+) -> str:
+    """The checkpoint as a note signed under ``name`` (by convention the origin).
+
+    ``more``: extension lines (c2sp.org/tlog-checkpoint), signed as well.
+    """
     if not _NAME.fullmatch(name):
         raise ValueError("a key name has no spaces and no plus sign")
-    text = checkpoint.text()
+    text = checkpoint.text() + "".join(f"{line}\n" for line in more)
     signed = key_id(name, keyring.public_key()) + keyring.sign(text.encode())
     return f"{text}\n{_DASH} {name} {base64.b64encode(signed).decode()}\n"
 

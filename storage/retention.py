@@ -276,6 +276,41 @@ class Retention:
                 raise BadInput("nothing of this call is left", field="call")
         shredding.complete(context, objects, attempt)
 
+    def destroy_again(self, attempt: str, why: str) -> bool:
+        """Begin to destroy a call that was destroyed after this database was backed up.
+
+        False: no such call here, or nothing of it is left. :meth:`complete` finishes it.
+
+        Raises:
+            TooEarlyToDestroy: it is under a hold here.
+        """
+        context, now = self._context, self._context.clock.wall()
+        with context.write() as session:
+            take_turn(session)
+            row = session.get(AttemptRow, attempt, with_for_update=True)
+            if row is None:
+                return False
+            if _held(session, attempt):
+                raise TooEarlyToDestroy("this call is under a legal hold")
+            return bool(shredding.begin(context, session, row, by=SYSTEM, at=now, why=why))
+
+    def purge_again(self, contacts: Sequence[str], why: str) -> int:
+        """Destroy contacts that were destroyed after this database was backed up.
+
+        Raises:
+            StorageError: the backup says that one of them is on the line.
+        """
+        condition, now = ContactRow.id.in_(contacts), self._context.clock.wall()
+        self._settle(now)
+        gone = self._purge_some(Why(why), condition, SYSTEM, now, {}, no_step)
+        with self._context.read() as session:
+            if session.scalar(select(ContactRow.id).where(condition, ~contact_held()).limit(1)):
+                raise StorageError(
+                    "a contact that must go was on the line when the backup was made",
+                    remedy="wait a minute for its lease to end, then restore again",
+                )
+        return gone
+
     # ------------------------------------------------------------ contacts
 
     def _purge_contacts(

@@ -9,6 +9,7 @@ PostgreSQL it locks the row.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
@@ -19,6 +20,7 @@ from compliance.errors import LedgerError, StorageAway
 from storage.anchors import Anchor
 from storage.checkpoint import Checkpoint, parse_note, sign_note
 from storage.database import READ_ONLY
+from storage.destruction_log import DestructionLog
 from storage.dialects import insert_or_ignore
 from storage.keys import Keyring
 from storage.ledger_tables import (
@@ -61,6 +63,7 @@ class Sequencer:
         self._origin = origin
         self._batch = batch
         self._behind: tuple[Anchor, ...] = ()
+        self._log = DestructionLog(engine, keyring)
 
     @property
     def behind(self) -> tuple[str, ...]:
@@ -192,7 +195,18 @@ class Sequencer:
                 )
             )
         self._behind = missed
+        self.carry_destructions()
         return checkpoint
+
+    def carry_destructions(self) -> None:
+        """Copy the entries of destruction that have their place to beside the anchors.
+
+        An anchor that is away is tried again with the next checkpoint.
+        """
+        for anchor in self._anchors:
+            with contextlib.suppress(StorageAway, OSError):
+                if anchor.beside is not None:
+                    self._log.catch_up(anchor.beside)
 
     @staticmethod
     def _anchor(size: int, note: str, anchors: Sequence[Anchor]) -> tuple[Anchor, ...]:
@@ -269,6 +283,9 @@ def verify_start(engine: Engine, anchors: Sequence[Anchor], keyring: Keyring) ->
             if not parsed.verify(parsed.checkpoint.origin, keyring.public_key()):
                 raise LedgerError(f"the last checkpoint in {anchor.name} is signed by another key")
             outside.append((anchor.name, parsed.checkpoint))
+        for fork in map(parse_note, anchor.forks()):
+            if not fork.verify(fork.checkpoint.origin, keyring.public_key()):
+                raise LedgerError(f"a branch in {anchor.name} is signed by another key")
     with engine.connect().execution_options(**READ_ONLY) as connection:
         head = connection.execute(select(*LedgerHead.__table__.c)).one_or_none()
         kept = connection.execute(select(LedgerCheckpoint.size, LedgerCheckpoint.root)).all()
@@ -288,7 +305,8 @@ def verify_start(engine: Engine, anchors: Sequence[Anchor], keyring: Keyring) ->
             raise LedgerError(
                 f"the ledger holds {size} entries, but {name} anchors {claimed}: it was rolled "
                 "back or cut",
-                remedy="restore the newest database; do not delete the anchor",
+                remedy="restore the newest database, or a backup by `candor restore --anchors`; "
+                "do not delete the anchor",
             )
         if roots[claimed] != root:
             raise LedgerError(
@@ -299,6 +317,16 @@ def verify_start(engine: Engine, anchors: Sequence[Anchor], keyring: Keyring) ->
     if stated != (size, roots[size]):
         raise LedgerError("the ledger's head differs from its entries")
     return size
+
+
+def tree(engine: Engine, sizes: set[int]) -> tuple[int, dict[int, bytes]]:
+    """The tree's size, and its roots at ``sizes``, at 0 and at its end, by size.
+
+    Raises:
+        LedgerError: an entry is missing.
+    """
+    with engine.connect().execution_options(**READ_ONLY) as connection:
+        return _recompute(connection, sizes)
 
 
 def _recompute(connection: Connection, sizes: set[int]) -> tuple[int, dict[int, bytes]]:

@@ -22,7 +22,7 @@ from compliance.errors import BadInput, StorageError, TooEarlyToDestroy
 from compliance.facts import Actor, Consent, Evolve, Number, Outcome, RefusalRecord, Role
 from storage import destructions, due, shredding
 from storage.campaigns import finish_if_exhausted
-from storage.context import Context, new_id
+from storage.context import SYSTEM, Context, new_id
 from storage.destructions import Why
 from storage.dialects import Guarded, insert_or_ignore, lock
 from storage.holds import number_held, take_turn
@@ -237,7 +237,40 @@ class Subjects:
         """
         context = self._context
         context.require(actor, "subject.erase", Role.COMPLIANCE)
-        now = context.clock.wall()
+        return self._erase(actor.id, number, keep_until)
+
+    def erase_again(
+        self, record: str, commitment: str, keep_until: Callable[[datetime], datetime]
+    ) -> bool:
+        """Erase whom a record of the log of destructions names; False: nobody here.
+
+        For a restored backup, from which the erasure is missing (D14).
+
+        Raises:
+            TooEarlyToDestroy: the person is under a legal hold here.
+        """
+        context = self._context
+        with context.read() as session:
+            rows = session.execute(
+                select(ContactRow.id, ContactRow.number_index, ContactRow.number_sealed)
+            )
+            sealed = [
+                (row.id, row.number_sealed)
+                for row in rows
+                if hmac.compare_digest(
+                    destructions.commitment(context.keyring, record, row.number_index), commitment
+                )
+            ]
+        if not sealed:
+            return False
+        number = context.unseal(sealed[0][1], "contacts", "number", sealed[0][0])
+        self._erase(SYSTEM, Number(number), keep_until)
+        return True
+
+    def _erase(
+        self, by: str, number: Number, keep_until: Callable[[datetime], datetime]
+    ) -> Erasure:
+        context, now = self._context, self._context.clock.wall()
         self._settle(now)  # what a dead process left open would look like a live call
         index = context.number_index(number)
         with context.write() as session:
@@ -268,9 +301,9 @@ class Subjects:
                 ),
             }
             person_gone = any(what.values())
-            kept, objects = self._erase_calls(session, index, keep_until, actor.id, now, what)
+            kept, objects = self._erase_calls(session, index, keep_until, by, now, what)
             what = {table: rows for table, rows in what.items() if rows}
-            record = self._write_down(session, actor, number, now, what, kept, objects, contacts)
+            record = self._write_down(session, by, number, now, what, kept, objects, contacts)
             if person_gone:
                 withdraw(session, context.refusal_index(number), now)
             session.delete(held)
@@ -324,7 +357,7 @@ class Subjects:
     def _write_down(
         self,
         session: Session,
-        actor: Actor,
+        by: str,
         number: Number,
         now: datetime,
         what: Mapping[str, int],
@@ -338,7 +371,7 @@ class Subjects:
         leaf = context.log(
             session,
             "subject.erase",
-            actor.id,
+            by,
             now,
             record=record,
             method=ERASED if record else "",
@@ -353,7 +386,7 @@ class Subjects:
                 insert(Destruction).values(
                     id=record,
                     at=now,
-                    by=actor.id,
+                    by=by,
                     method=ERASED,
                     reason=_REQUEST,
                     what=dict(what),

@@ -22,6 +22,7 @@ from console.commands.common import (
     say,
 )
 from storage import ledger, proofs
+from storage.anchors import FolderAnchor
 
 ledger_app = group("The verifiable ledger.")
 
@@ -177,5 +178,6 @@ def ledger_verify(
         it.sequencer().checkpoint(it.clock.wall())
         export = Path(folder) / "ledger.jsonl"
         ledger.export(it.engine, export)
-        more += ["--objects", str(it.home.objects), "--checkpoint", str(it.home.anchors)]
+        anchors = FolderAnchor(it.home.anchors).beside  # a restored home's newest branch
+        more += ["--objects", str(it.home.objects), "--checkpoint", str(anchors)]
         raise typer.Exit(run.verify(export, key or it.keyring.fingerprint(), *more))

@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from compliance.errors import BadInput
-from console import homes
+from console import homes, run
 from console.commands.common import (
     DEFAULT_HOME,
     HomeOption,
@@ -96,6 +96,7 @@ def retention_run(
         else:
             check_server_clock(it.engine, it.clock)
             done = retention.run(terms, FolderObjects(it.home.objects), actor=actor)
+            run.carry_destructions(it)
     if as_json:
         print_json({"ran": done is not None, **(_done_json(done) if done else {})})
     elif done is None:

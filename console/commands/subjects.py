@@ -10,7 +10,7 @@ import typer
 
 from compliance.facts import Actor, Number
 from compliance.rulebook import Policy
-from console import homes, subject_view
+from console import homes, run, subject_view
 from console.commands.common import (
     DEFAULT_HOME,
     HomeOption,
@@ -102,6 +102,7 @@ def _erase(it: Opened, actor: Actor, number: Number, keep: KeepUntil, as_json: b
     done = it.store.subjects.erase(actor, number, keep_until=keep)
     # After the commit: without their keys the objects are noise already.
     it.store.retention.complete(FolderObjects(it.home.objects))
+    run.carry_destructions(it)
     if as_json:
         print_json(subject_view.erasure_json(number, done))
     else:
