@@ -247,7 +247,8 @@ class HomeCheckup:
         elif found.waiting:
             yield warn("retention", "waiting", count=found.waiting)
         else:
-            yield ok("retention")
+            last = store.retention.last_run()
+            yield ok("retention", last=f"{last:%Y-%m-%d %H:%M} UTC" if last else "–")
 
     def _stop(self, store: Store) -> Iterator[Diagnosis]:
         since = store.stops.in_force()

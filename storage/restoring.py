@@ -25,7 +25,7 @@ from storage.destructions import Method
 from storage.keys import Keyring
 from storage.models import EmergencyStop
 from storage.objects import Objects
-from storage.sequencer import tree
+from storage.sequencer import branch_line, tree
 from storage.stops import StopReason, stopped_at
 from storage.store import Store
 from storage.terms import Terms
@@ -56,8 +56,9 @@ class Replayed(Evolve):
 def fork(engine: Engine, keyring: Keyring, anchor: FolderAnchor, backup: str) -> Lost | None:
     """Begin a branch of the anchors if they have seen more than this database; None: they have not.
 
-    The branch's first note is a checkpoint of what is kept, signed, with the lines
-    ``restored BACKUP`` and ``lost SIZE ROOT``: nobody without the keys can explain a fork away.
+    The branch's first note is a checkpoint of what is kept, signed, with the lines ``branch
+    NUMBER``, ``restored BACKUP`` and ``lost SIZE ROOT``: nobody without the keys can explain a
+    fork away, nor with a note of another time.
 
     Raises:
         LedgerError: the anchors are another home's.
@@ -74,7 +75,8 @@ def fork(engine: Engine, keyring: Keyring, anchor: FolderAnchor, backup: str) ->
         return None
     kept = Checkpoint(lost.origin, size, roots[size])
     root = base64.b64encode(lost.root).decode()
-    more = [f"restored {backup}", f"lost {lost.size} {root}"]
+    number = len(anchor.forks()) + 1
+    more = [branch_line(number), f"restored {backup}", f"lost {lost.size} {root}"]
     anchor.fork(size, sign_note(kept, lost.origin, keyring, more=more))
     return Lost(lost.size, lost.root, size, roots[size])
 

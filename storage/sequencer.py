@@ -283,9 +283,14 @@ def verify_start(engine: Engine, anchors: Sequence[Anchor], keyring: Keyring) ->
             if not parsed.verify(parsed.checkpoint.origin, keyring.public_key()):
                 raise LedgerError(f"the last checkpoint in {anchor.name} is signed by another key")
             outside.append((anchor.name, parsed.checkpoint))
-        for fork in map(parse_note, anchor.forks()):
+        for number, fork in enumerate(map(parse_note, anchor.forks()), 1):
             if not fork.verify(fork.checkpoint.origin, keyring.public_key()):
                 raise LedgerError(f"a branch in {anchor.name} is signed by another key")
+            if branch_line(number) not in fork.text.splitlines()[3:]:  # an old note, put there
+                raise LedgerError(
+                    f"branch {number} in {anchor.name} was not begun by a restore",
+                    remedy="compare the anchors with another copy of them",
+                )
     with engine.connect().execution_options(**READ_ONLY) as connection:
         head = connection.execute(select(*LedgerHead.__table__.c)).one_or_none()
         kept = connection.execute(select(LedgerCheckpoint.size, LedgerCheckpoint.root)).all()
@@ -317,6 +322,11 @@ def verify_start(engine: Engine, anchors: Sequence[Anchor], keyring: Keyring) ->
     if stated != (size, roots[size]):
         raise LedgerError("the ledger's head differs from its entries")
     return size
+
+
+def branch_line(number: int) -> str:
+    """What the first note of a branch must say, so that no other signed note makes one."""
+    return f"branch {number}"
 
 
 def tree(engine: Engine, sizes: set[int]) -> tuple[int, dict[int, bytes]]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -223,6 +224,13 @@ def test_a_rolled_back_database_is_refused_and_no_branch_can_be_forged(
     stranger = FileKeyring.create(tmp_path / "k.json")
     with pytest.raises(LedgerError, match=r"rolled back|not those"), homes.opened(old.root):
         pass
+    real = sorted((old.root / "anchors").glob("*.note"))[0]
+    forged = old.root / "anchors" / "branch-0001"
+    forged.mkdir()
+    (forged / real.name).write_bytes(real.read_bytes())  # signed, but no fork
+    with pytest.raises(LedgerError, match="not begun by a restore"), homes.opened(old.root):
+        pass
+    shutil.rmtree(forged)
     anchor = FolderAnchor(old.root / "anchors")
     anchor.fork(1, sign_note(Checkpoint(origin, 1, bytes(32)), origin, stranger, more=["lost 9 x"]))
     with pytest.raises(LedgerError, match="signed by another key"), homes.opened(old.root):
