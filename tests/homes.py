@@ -82,8 +82,14 @@ class Run:
         return found
 
 
-def write_contacts(path: Path, endings: Sequence[str], *, without_consent: Sequence[str]) -> None:
-    """A CSV of people whose numbers end as given."""
+def write_contacts(
+    path: Path,
+    endings: Sequence[str],
+    *,
+    without_consent: Sequence[str],
+    cells: Mapping[str, str] | None = None,
+) -> None:
+    """A CSV of people whose numbers end as given; ``cells`` override columns."""
     with path.open("w", newline="", encoding="utf-8") as file:
         columns = ["name", "phone", "interest", "timezone", "language", *_CONSENT, "notes"]
         out = csv.DictWriter(file, columns)
@@ -95,7 +101,8 @@ def write_contacts(path: Path, endings: Sequence[str], *, without_consent: Seque
                 "timezone": "Asia/Shanghai",
                 "language": "zh",
             }
-            out.writerow(row if ending in without_consent else {**row, **_CONSENT})
+            row |= {} if ending in without_consent else _CONSENT
+            out.writerow(row | dict(cells or {}))
 
 
 @contextlib.asynccontextmanager
@@ -104,6 +111,7 @@ async def demo_run(
     endings: Sequence[str],
     *,
     without_consent: Sequence[str] = (),
+    cells: Mapping[str, str] | None = None,
     voices: Path | None = None,
     address: str = "",
     processes: int = 1,
@@ -122,7 +130,7 @@ async def demo_run(
         ring_timeout_s=ring_timeout_s,
     )
     await demo_home.trust_simulator(root, callees)
-    write_contacts(folder / "contacts.csv", endings, without_consent=without_consent)
+    write_contacts(folder / "contacts.csv", endings, without_consent=without_consent, cells=cells)
     with homes.opened(root) as it:
         async with simulators.simulator(callees, voices=voices) as real:
             staff = demo_home.hire(it)

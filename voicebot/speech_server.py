@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -250,6 +251,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--parent", type=int, default=os.getppid(), help="end when it is gone")
     options = parser.parse_args(argv)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump would hold voices (D8)
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(message)s")
     try:
         server = SpeechServer(_load(options.model), max(1, options.threads))
