@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from compliance.errors import TelephonyError
+from compliance.errors import StorageAway, TelephonyError
 from compliance.facts import Actor
 from console.figures import pdd_ms
 from console.homes import Opened
@@ -180,9 +181,13 @@ def call_json(row: Row) -> dict[str, Any]:
 
 
 def carry_destructions(it: Opened) -> None:
-    """Take what was destroyed to the log beside the anchors, where a restore finds it."""
+    """Take what was destroyed to the log beside the anchors, where a restore finds it.
+
+    With anchors that are away it waits for the next checkpoint: what is done stays done.
+    """
     sequence(it)
-    it.sequencer().carry_destructions()
+    with contextlib.suppress(StorageAway):
+        it.sequencer().checkpoint(it.clock.wall(), force=True)
 
 
 def sequence(it: Opened) -> None:

@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, select
 
 from compliance.errors import Corrupt, StorageAway
 from compliance.facts import Evolve
 from storage.database import READ_ONLY
 from storage.keys import Keyring
-from storage.ledger_tables import LedgerHead, LedgerLeaf, LedgerOutbox
+from storage.ledger_tables import LedgerCheckpoint, LedgerLeaf, LedgerOutbox
 from storage.objects import fsync_folder
 
 FILE = "destructions.jsonl"
@@ -52,7 +52,8 @@ class DestructionLog:
     def catch_up(self, folder: Path) -> int:
         """Append what the ledger has and the log lacks; returns how many lines, durable.
 
-        Only entries that have their place in the tree: the order of places has no gaps.
+        Only entries under a checkpoint that went outside: so the log never knows more of a
+        ledger than its anchors do, and a restore that they do not notice has lost no line.
 
         Raises:
             StorageAway: the folder does not answer. Corrupt: the log was altered.
@@ -76,7 +77,7 @@ class DestructionLog:
             known = (size, lines[-1].index + 1 if lines else 0, digest)
         _, start, digest = known
         with self._engine.connect().execution_options(**READ_ONLY) as connection:
-            end = connection.scalar(select(LedgerHead.size)) or 0
+            end = connection.scalar(select(func.max(LedgerCheckpoint.size))) or 0
             found = connection.execute(
                 select(LedgerLeaf.index, LedgerOutbox.body)
                 .join(LedgerOutbox, LedgerOutbox.id == LedgerLeaf.outbox_id)

@@ -199,7 +199,7 @@ class Sequencer:
         return checkpoint
 
     def carry_destructions(self) -> None:
-        """Copy the entries of destruction that have their place to beside the anchors.
+        """Copy the entries of destruction under the last checkpoint to beside the anchors.
 
         An anchor that is away is tried again with the next checkpoint.
         """

@@ -188,6 +188,18 @@ def test_what_was_destroyed_since_goes_again(admin: ConsoleHome, tmp_path: Path)
     assert count(third, "contacts") == before - 1
 
 
+def test_a_destruction_is_anchored_at_once(admin: ConsoleHome, tmp_path: Path) -> None:
+    free_the_line(admin)
+    file, anchors = tmp_path / "backup", admin.root / "anchors"
+    assert admin.candor("backup", str(file), "--with-keys").code == 0
+    admin.sign_in(Role.COMPLIANCE)
+    assert admin.candor("subject", "13900000101", "erase", "--yes").code == 0
+    again, told = restored(admin, file, tmp_path / "again", "--anchors", str(anchors))
+    assert told["lost"]["size"] > told["kept"]
+    (log,) = (again.root / "anchors").glob("branch-0001/destructions.jsonl")
+    assert "subject.erase" in log.read_text()  # the branch's own log knows it too
+
+
 def test_an_altered_log_of_destructions_is_refused(
     admin: ConsoleHome, file: Path, tmp_path: Path
 ) -> None:
