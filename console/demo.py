@@ -53,13 +53,13 @@ async def demo(root: Path, language: str, console: Console, picture: Path | None
     demo_proof.write_report(proof, callees / "report.json")
     console.print()
     console.print(demo_table.screen(proof, language))
-    _invite(root, proof, language, console)
+    _look_round(root, proof, language, console)
     if picture is not None:
         demo_table.save_picture(proof, language, picture)
     return not proof.faults
 
 
-def _invite(root: Path, proof: Proof, language: str, console: Console) -> None:
+def _look_round(root: Path, proof: Proof, language: str, console: Console) -> None:
     """What to look at next: the person who ran it is signed in as the demo's auditor."""
     near = Path(".venv/bin/candor")
     candor, at = str(near) if near.exists() else "candor", f"--home {root}"
