@@ -19,7 +19,8 @@ from console import homes, simulators, submissions
 from console.homes import Opened
 from console.messages import text
 from dialer.policies import load_rulebook
-from storage.contacts import ImportResult, Rejection
+from storage.contact_files import Rejection
+from storage.contacts import ImportResult
 from storage.scripts import ScriptVersion
 from voicebot import script as scripts
 from voicebot.prompts import RenderedScript
@@ -186,7 +187,7 @@ def import_contacts(
     folder = beside / "imports"
     folder.mkdir(parents=True, exist_ok=True)
     copy = Path(shutil.copy(path, folder))
-    return it.store.contacts.import_csv(copy, actor=staff.operator, source=source, batch=batch)
+    return it.store.contacts.import_file(copy, actor=staff.operator, source=source, batch=batch)
 
 
 def sign_script(it: Opened, staff: Staff) -> tuple[ScriptVersion, RenderedScript]:

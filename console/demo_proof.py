@@ -19,7 +19,7 @@ from console.figures import Figures
 from console.homes import Opened
 from console.run import Row
 from storage import ledger
-from storage.contacts import Rejection
+from storage.contact_files import Rejection
 from storage.listing import GateRefusalRow
 from voicebot.prompts import RenderedScript
 

@@ -9,14 +9,12 @@ does not hold up the dialer and a failing one leaves nothing behind.
 from __future__ import annotations
 
 import csv
-import hashlib
 import os
 import pickle
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -25,14 +23,8 @@ from sqlalchemy import Table, insert, select
 from compliance.errors import BadInput, StorageError
 from compliance.facts import Actor, Consent, Evolve, Role, SourceKind
 from storage import ledger, pii
-from storage.contact_rows import (
-    COLUMNS,
-    REQUIRED_COLUMNS,
-    Defaults,
-    ParsedContact,
-    check_timezone,
-    parse_row,
-)
+from storage.contact_files import ContactFile, Progress, Rejection
+from storage.contact_rows import Defaults, ParsedContact, check_timezone, parse_row
 from storage.context import Context, new_id
 from storage.dialects import insert_many
 from storage.models import Batch, ConsentRow, ContactRow
@@ -41,15 +33,6 @@ KEPT_REJECTIONS = 1000  # in the result; all of them are in the file
 _AT_ONCE = 1000
 _CONTACTS = cast(Table, ContactRow.__table__)
 _CONSENTS = cast(Table, ConsentRow.__table__)
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection(Evolve):
-    """Why a row was left out; never what stood in it."""
-
-    row: int  # as a spreadsheet counts: the header is row 1
-    field: str
-    cause: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +53,7 @@ class Contacts:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    def import_csv(
+    def import_file(
         self,
         path: Path | str,
         *,
@@ -80,8 +63,9 @@ class Contacts:
         region: str = "CN",
         timezone: str = "",
         language: str = "zh",
+        progress: Progress = lambda done, total: None,
     ) -> ImportResult:
-        """Import a UTF-8 CSV file with a header as a new batch, in one transaction.
+        """Import a CSV (UTF-8) or XLSX file with a header as a new batch, in one transaction.
 
         Rows that cannot be taken are left out and written, by row, field and cause, to
         ``NAME.rejects.csv`` beside the file. A number that comes twice is taken once.
@@ -111,7 +95,7 @@ class Contacts:
         path = Path(path)
         with tempfile.TemporaryFile() as spool, _rejects(path) as rejects:
             load = _Load(context, new_id(), spool, rejects)
-            load.read(path, defaults)
+            load.read(ContactFile(path, progress), defaults)
             if not load.accepted:  # an empty batch would only take up its name
                 raise _none_taken(load, rejects.finish())
             self._store(load, actor, source, batch)
@@ -186,11 +170,11 @@ class _Load:
         self.file_digest = b""
         self.sealed_under: set[str] = set()  # master keys
 
-    def read(self, path: Path, defaults: Defaults) -> None:
+    def read(self, file: ContactFile, defaults: Defaults) -> None:
         seen: set[bytes] = set()
         contacts: list[dict[str, Any]] = []
         consents: list[dict[str, Any]] = []
-        for row, cells in self._rows(path):
+        for row, cells in file.rows():
             if isinstance(cells, Rejection):
                 self._reject(cells)
                 continue
@@ -215,8 +199,9 @@ class _Load:
                 contacts, consents = [], []
         if contacts:
             pickle.dump((contacts, consents), self._spool)
+        self.file_digest = file.digest
         if not self.accepted and not self.rejected:
-            raise BadInput(f"{path.name} has no rows", field="file")
+            raise BadInput(f"{file.path.name} has no rows", field="file")
 
     def spooled(self) -> Iterator[tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
         self._spool.seek(0)
@@ -225,30 +210,6 @@ class _Load:
                 yield pickle.load(self._spool)
             except EOFError:
                 return
-
-    def _rows(self, path: Path) -> Iterator[tuple[int, dict[str, str] | Rejection]]:
-        digest = hashlib.sha256()
-        try:
-            with path.open("rb") as file:
-                reader = csv.reader(_lines(file, digest), strict=True)
-                header = _header(path, next(reader, None))
-                for row, cells in enumerate(reader, start=2):
-                    if not any(cell.strip() for cell in cells):
-                        continue  # an empty line is nobody
-                    if len(cells) != len(header):
-                        cause = f"has {len(cells)} cells, not {len(header)}"
-                        yield row, Rejection(row, "row", cause)
-                    else:
-                        yield row, dict(zip(header, cells, strict=True))
-        except csv.Error as error:
-            raise BadInput(
-                f"{path.name} is no CSV near line {reader.line_num}: {error}",
-                field="file",
-                remedy="look for a quotation mark that is never closed",
-            ) from None
-        except OSError as error:
-            raise BadInput(f"{path.name} cannot be read: {error.strerror}", field="file") from None
-        self.file_digest = digest.digest()
 
     def _reject(self, rejection: Rejection) -> None:
         self.rejected += 1
@@ -343,39 +304,6 @@ def _rejects(path: Path) -> Iterator[_RejectsFile]:
         yield rejects
     finally:
         rejects.discard()
-
-
-def _lines(file: IO[bytes], digest: Any) -> Iterator[str]:
-    """Lines as text; bytes that are no UTF-8 survive as surrogates and reject their row."""
-    first = True
-    while block := list(islice(file, 1000)):
-        for line in block:
-            digest.update(line)
-            text = line.decode("utf-8", "surrogateescape")
-            yield text.removeprefix("\ufeff") if first else text
-            first = False
-
-
-def _header(path: Path, cells: list[str] | None) -> list[str]:
-    if cells is None:
-        raise BadInput(f"{path.name} is empty", field="file")
-    header = [cell.strip().lower() for cell in cells]
-    for column in header:
-        if column not in COLUMNS:
-            shown = column if column.isascii() and len(column) < 40 else "with another script"
-            raise BadInput(
-                f"unknown column {shown!r}", field="header", remedy=f"known: {', '.join(COLUMNS)}"
-            )
-        if header.count(column) > 1:
-            raise BadInput(f"column {column!r} comes twice", field="header")
-    for column in REQUIRED_COLUMNS:
-        if column not in header:
-            raise BadInput(
-                f"column {column!r} is missing",
-                field="header",
-                remedy=f"add it; these are needed: {', '.join(REQUIRED_COLUMNS)}",
-            )
-    return header
 
 
 def _cause(error: BadInput) -> str:

@@ -150,7 +150,7 @@ def _campaign(it: Opened, people: dict[Role, Actor], root: Path) -> None:
     rows = [row(f"1390000010{n}", name="王小明", **_CONSENT) for n in (1, 2, 4)]
     rows.insert(2, row("13900000103", name="张三", **_CONSENT) | {"consent_explicit": "no"})
     write_csv(path, rows)
-    store.contacts.import_csv(
+    store.contacts.import_file(
         path, actor=people[Role.OPERATOR], source=SourceKind.WEB_FORM, batch="b"
     )
     campaign = store.campaigns.create_campaign(

@@ -134,7 +134,7 @@ async def demo_run(
     with homes.opened(root) as it:
         async with simulators.simulator(callees, voices=voices) as real:
             staff = demo_home.hire(it)
-            it.store.contacts.import_csv(
+            it.store.contacts.import_file(
                 folder / "contacts.csv",
                 actor=staff.operator,
                 source=SourceKind.WEB_FORM,

@@ -103,7 +103,7 @@ class TestHome:
         """Import one consenting contact a phone."""
         path = self.path / f"{batch}.csv"
         write_csv(path, [row(phone, **cells) for phone in phones])
-        result = self.store.contacts.import_csv(
+        result = self.store.contacts.import_file(
             path, actor=self.actors["operator"], source=SourceKind.OWN_CRM, batch=batch
         )
         assert result.accepted == len(phones), result

@@ -10,10 +10,12 @@ import typer
 
 from compliance.facts import SourceKind
 from console import homes
+from console.bars import Bar
 from console.commands.common import (
     DEFAULT_HOME,
     HomeOption,
     JsonOption,
+    errors,
     group,
     passphrase,
     print_json,
@@ -35,16 +37,17 @@ def contacts_import(
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Import a CSV of people and their consent; rejected rows go to a file beside it.
+    """Import a CSV or XLSX of people and their consent; rejected rows go to a file beside it.
 
     Exit code 1 if any row was rejected; the others are in.
 
     Example: candor contacts import people.csv --source web_form --batch autumn
     """
     with homes.opened(home, passphrase()) as it:
-        result: ImportResult = it.store.contacts.import_csv(
-            file, actor=homes.signed_in(it), source=source, batch=batch
-        )
+        with Bar(errors, show_after=1_000_000) as bar:  # bytes; fewer are read in a second
+            result: ImportResult = it.store.contacts.import_file(
+                file, actor=homes.signed_in(it), source=source, batch=batch, progress=bar
+            )
         if not as_json:
             _show(it, result)
     if as_json:

@@ -68,7 +68,7 @@ async def _call_all(folder: Path, voices: Path) -> tuple[Run, dict[str, str]]:
     async with demo_run(folder, ENDINGS, cells=CELLS, voices=voices, max_calls=2) as it:
         bad = folder / "bad.csv"
         write_csv(bad, [row(PHONES[0], name=NAME, notes="=1+1"), row("13911112222", name="王")])
-        it.it.store.contacts.import_csv(
+        it.it.store.contacts.import_file(
             bad, actor=it.staff.operator, source=SourceKind.WEB_FORM, batch="bad"
         )
         dialing = asyncio.create_task(it.dial())

@@ -65,7 +65,7 @@ class Desk:
         path = self.root.parent / f"{batch}.csv"
         write_csv(path, rows)
         with homes.opened(self.root) as it:
-            it.store.contacts.import_csv(
+            it.store.contacts.import_file(
                 path, actor=self.people[Role.OPERATOR], source=SourceKind.WEB_FORM, batch=batch
             )
 

@@ -28,7 +28,7 @@ BANK_CARD = "6212345678901232"
 
 def bring_in(home: TestHome, path: Path, batch: str = "b", **options: Any) -> ImportResult:
     options = {"source": SourceKind.OWN_CRM} | options
-    return home.store.contacts.import_csv(
+    return home.store.contacts.import_file(
         path, actor=home.actors["operator"], batch=batch, **options
     )
 
@@ -187,7 +187,7 @@ def test_a_missing_column_is_named(home: TestHome, column: str) -> None:
     ("content", "match"),
     [
         (b"", "empty"),
-        (b"\xff\xfe\x00", "unknown column"),
+        (b"\xff\xfe\x00", "not UTF-8"),
         (b"name,phone,name\n", "comes twice"),
         (b"name,phone,id_card\n", "unknown column 'id_card'"),
         (",".join(COLUMNS).encode() + b"\n", "no rows"),

@@ -148,7 +148,7 @@ CHANGES: dict[str, tuple[str, Callable[[TestHome, Actor], object]]] = {
     ),
     "contacts.import": (
         "operator",
-        lambda h, a: h.store.contacts.import_csv(
+        lambda h, a: h.store.contacts.import_file(
             _csv(h), actor=a, source=SourceKind.OWN_CRM, batch="b"
         ),
     ),

@@ -361,7 +361,7 @@ def test_an_import_that_a_whole_rotation_overtakes_stores_nothing(
 
     monkeypatch.setattr(type(home.store.contacts), "_store", overtaken)
     with pytest.raises(StorageError, match="retired while this was prepared"):
-        home.store.contacts.import_csv(
+        home.store.contacts.import_file(
             home.path / "late.csv",
             actor=home.actors["operator"],
             source=SourceKind.OWN_CRM,
