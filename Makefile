@@ -10,7 +10,7 @@ RUN_STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help install demo test lint types unit wire scenarios softphones faults soak lock clean
+.PHONY: help install demo test lint types unit wire scenarios softphones faults soak bench lock clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ faults: $(DEV_STAMP) ## processes killed in mid-call
 
 soak: $(DEV_STAMP) ## 300 and more calls through one dialer process (about 15 minutes)
 	$(BIN)/python -m tests.soak.run
+
+bench: $(DEV_STAMP) ## how fast storage is; SIZE=small, default or full
+	$(BIN)/python -m tests.bench.run $(or $(SIZE),default)
 
 lock: $(DEV_STAMP) ## write the lock files anew from pyproject.toml
 	$(BIN)/python -m tools.lock
