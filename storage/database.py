@@ -143,7 +143,7 @@ def _postgresql(url: URL) -> Engine:
     if not hosts:  # libpq would ask the environment
         socket = next((path for path in _SOCKETS if Path(path).is_dir()), _SOCKETS[0])
         url, hosts = url.update_query_dict({"host": socket}), [socket]
-    if not all(map(_is_local, hosts)) and url.query.get("sslmode") not in _TLS_MODES:
+    if not all(map(is_local, hosts)) and url.query.get("sslmode") not in _TLS_MODES:
         raise ConfigError(
             "PostgreSQL on another machine is refused without TLS that verifies the server (D7)",
             field="storage.url",
@@ -189,7 +189,7 @@ def _hosts(url: URL) -> list[str]:
     return named
 
 
-def _is_local(host: str) -> bool:
+def is_local(host: str) -> bool:
     if host == "localhost" or host.startswith(("/", "@")):
         return True
     try:
@@ -206,7 +206,7 @@ def _settle_connection(connection: Any, _record: object) -> None:
     """
     info, pq = connection.info, connection.pgconn
     where = info.hostaddr or info.host
-    if not _is_local(where) and not pq.ssl_in_use:
+    if not is_local(where) and not pq.ssl_in_use:
         connection.close()
         raise ConfigError(
             "this connection left the machine without TLS (D7)",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where sealed files live: a folder today, S3 behind the same interface later.
+"""Where sealed files live: a folder; ``storage.objects_s3`` has the same for a bucket.
 
 Names are opaque (32 random hex digits): they say nothing of a person or a call.
 An object being written lies locally under its name with ``.part`` until

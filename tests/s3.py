@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An S3 server for tests: moto's own, spoken to over HTTP on loopback."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest.mock import patch
+
+import boto3
+from moto.server import ThreadedMotoServer
+
+from storage.objects_s3 import S3Objects
+
+BUCKET = "recordings"
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "tester",
+    "AWS_SECRET_ACCESS_KEY": "tester",
+    "AWS_DEFAULT_REGION": "eu-west-3",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+class S3Server:
+    """Started by :func:`s3_server`; ``objects`` gives an empty store of its own each time."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint = endpoint
+        self._stores = 0
+        self.client = boto3.client("s3", endpoint_url=endpoint)
+        self.client.create_bucket(
+            Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-3"}
+        )
+
+    def objects(self, parts: Path) -> S3Objects:
+        self._stores += 1
+        return S3Objects(f"s3://{BUCKET}/home{self._stores}", parts, endpoint=self.endpoint)
+
+
+@contextmanager
+def s3_server() -> Iterator[S3Server]:
+    """Credentials lie in the environment, as on a user's machine, while it runs."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    with patch.dict(os.environ, CREDENTIALS):
+        server.start()
+        try:
+            host, port = server.get_host_and_port()
+            yield S3Server(f"http://{host}:{port}")
+        finally:
+            server.stop()
