@@ -37,7 +37,7 @@ demo: $(RUN_STAMP) ## twenty real calls, six at a time, checked against the call
 
 # Calls are timed, so they have the machine to themselves; the rest shares its cores.
 test: $(DEV_STAMP) lint types ## every test that CI runs (under 15 minutes on two cores)
-	$(BIN)/python -m pytest -q --durations=8 -n auto --dist loadfile tests/unit tests/asr
+	$(BIN)/python -m pytest -q --durations=8 -n auto --dist loadfile tests/races tests/asr tests/unit
 	$(BIN)/python -m pytest -q --durations=8 tests/wire tests/sim tests/scenarios tests/faults
 
 lint: $(DEV_STAMP) ## ruff: lint and format
@@ -60,7 +60,7 @@ softphones: $(DEV_STAMP) ## real baresip and linphonec, headless (packages bares
 	$(BIN)/python -m pytest -q -m softphone tests/softphones
 
 faults: $(DEV_STAMP) ## processes killed in mid-call
-	$(BIN)/python -m pytest -q tests/faults
+	$(BIN)/python -m pytest -q tests/faults tests/races
 
 soak: $(DEV_STAMP) ## 300 and more calls through one dialer process (about 15 minutes)
 	$(BIN)/python -m tests.soak.run
