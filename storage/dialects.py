@@ -66,7 +66,9 @@ def _short(of: bytes) -> int:
     return int.from_bytes(of[:4].ljust(4, b"\0"), "big", signed=True)
 
 
-def insert_many(session: Session, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+def insert_many(
+    executor: Connection | Session, table: Table, rows: Sequence[Mapping[str, Any]]
+) -> None:
     """Insert rows that all have the same columns, as fast as the driver takes them.
 
     SQLAlchemy's own way looks at every value of every row three times; an import of a million
@@ -74,11 +76,11 @@ def insert_many(session: Session, table: Table, rows: Sequence[Mapping[str, Any]
     """
     if not rows:
         return
-    connection = session.connection()
+    connection = executor if isinstance(executor, Connection) else executor.connection()
     dialect = connection.dialect
     compiled = table.insert().compile(dialect=dialect, column_keys=list(rows[0]))
     if compiled.insert_prefetch:  # defaults made in Python: theirs to fill in
-        session.execute(table.insert(), list(rows))
+        connection.execute(table.insert(), list(rows))
         return
     named = compiled.positiontup if compiled.positional else list(rows[0])
     convert = [
