@@ -7,6 +7,7 @@ recording is the witness. Both are driven the way a person at a keyboard would.
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import os
 import shutil
@@ -51,7 +52,7 @@ def read(path: Path) -> Pcm:
     return np.frombuffer(data[: len(data) // 2 * 2], "<i2")
 
 
-class Softphone:
+class Softphone(abc.ABC):
     """What both have in common: a process, its log, its place on the wire."""
 
     package: ClassVar[str]
@@ -85,16 +86,17 @@ class Softphone:
         """Wait until ``sign`` is in the log; monotonic seconds."""
         return self._wait(lambda: sign in self._said(), f"never said {sign!r}", timeout_s)
 
+    @abc.abstractmethod
     def press(self, digit: str) -> None:
         """Press a key of the telephone during the call."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def heard(self) -> Pcm:
         """What its owner heard, from the answer on."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _start(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
-        raise NotImplementedError
+        """Its process, which writes to ``log``."""
 
     def _ready(self) -> bool:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:

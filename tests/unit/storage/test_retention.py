@@ -220,9 +220,8 @@ def test_by_itself_nothing_goes_after_a_leap_of_the_clock(home: TestHome) -> Non
     assert rows(home, 'SELECT DISTINCT "by" FROM destructions') == [(SYSTEM,)]
 
 
+@pytest.mark.parametrize("databases", ["sqlite"], indirect=True)  # PostgreSQL's are its own
 def test_what_was_shredded_is_overwritten_in_the_file(home: TestHome) -> None:
-    if home.engine.dialect.name != "sqlite":
-        pytest.skip("PostgreSQL keeps its own files")
     home.call()
     (key,) = rows(home, "SELECT wrapped_key FROM call_keys")
     tracks = rows(home, "SELECT wrapped_key FROM recording_tracks")
