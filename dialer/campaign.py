@@ -42,6 +42,7 @@ from compliance.permits import Permit, Refusal
 from compliance.rulebook import Rulebook
 from dialer import outcome
 from dialer.call import Why
+from dialer.disk import Disk
 from dialer.early import EarlyEar
 from dialer.leg import CallLeg
 from dialer.lines import Line, choose
@@ -87,6 +88,7 @@ class DialContext:
     worker: str
     tenant: str
     objects: Path
+    disk: Disk
     ring_timeout_s: float
     lease_s: float
     simulator_key: SimulatorKey | None
@@ -97,6 +99,7 @@ class DialContext:
     leave: asyncio.Event = field(default_factory=asyncio.Event)  # set: live calls take leave
     stopping: bool = False
     held: str = ""  # why no new call is placed just now; empty: dial on
+    told_held: str = ""  # what was reported of it
 
 
 async def place_one_call(ctx: DialContext) -> Placed:
@@ -225,10 +228,9 @@ async def _talk(
             await leg.hangup()
         await leg.wait_ended(_BYE_TIMEOUT_S)
         if conversation is not None:
-            try:
-                sealed = await recorder.close(keep_callee=conversation.notice_ms is not None)
-            except StorageError as error:
-                log.error("recording lost", action="recording.lost", cause=type(error).__name__)
+            sealed = await recorder.close(keep_callee=conversation.notice_ms is not None)
+            if recorder.failed.is_set():
+                ctx.disk.failed(recorder.cause)
                 conversation = conversation.evolve(violations=(*conversation.violations, "S6"))
         record = _record(ctx, blank, leg, conversation, early.found)
         if sealed is not None:
@@ -298,23 +300,41 @@ async def _converse(
         agent = await ctx.switchboard.call_person(attempt.id, leg, line)
         return agent
 
-    talk = await converse(
-        leg,
-        ctx.script,
-        stream,
-        clock=ctx.clock,
-        on_refusal=refused,
-        call_person=call_person,
-        leave=ctx.leave,
-    )
+    leave = asyncio.Event()
+    leaving = asyncio.create_task(_ask_to_leave(ctx, recorder, leave), name="leaving")
+    try:
+        talk = await converse(
+            leg,
+            ctx.script,
+            stream,
+            clock=ctx.clock,
+            on_refusal=refused,
+            call_person=call_person,
+            leave=leave,
+        )
+    finally:
+        leaving.cancel()
     if agent is not None:
         await agent.parted()
     try:
         await opening
-    except StorageError as error:
-        log.error("not recorded", action="recording.lost", cause=type(error).__name__)
-        talk = talk.evolve(violations=(*talk.violations, "S6"))
+    except StorageError as error:  # the record of the call says so again
+        log.error("answer not noted", action="storage.away", cause=type(error).__name__)
     return talk
+
+
+async def _ask_to_leave(ctx: DialContext, recorder: CallRecorder, leave: asyncio.Event) -> None:
+    """A run that stops, and a call that is not recorded any more (S6), end with a goodbye."""
+    told = [asyncio.create_task(event.wait()) for event in (ctx.leave, recorder.failed)]
+    try:
+        await asyncio.wait(told, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in told:
+            each.cancel()
+    if recorder.failed.is_set():
+        ctx.disk.failed(recorder.cause)
+        ctx.held = "disk"  # no further call, until there is room again
+    leave.set()
 
 
 def _record(

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import structlog
 
+from compliance.errors import StorageError
 from dialer.writer import Writer
 from storage.g711 import linear_to_alaw
 from storage.objects import FolderObjects
@@ -40,17 +41,25 @@ class CallRecorder:
         self._attempt = attempt_id
         self._heard = bytearray()
         self._sent = bytearray()
+        self.failed = asyncio.Event()  # from now on nothing of this call is recorded
+        self.cause: BaseException | None = None
         self._file: RecordingWriter | None = None
         self._flusher: asyncio.Task[None] | None = None
 
     def feed(self, heard: bytes, sent: bytes) -> None:
         """Take what was heard from and sent to the callee in the same interval."""
+        if self.failed.is_set():
+            return
         self._heard += linear_to_alaw(np.frombuffer(heard, "<i2"))
         self._sent += linear_to_alaw(np.frombuffer(sent, "<i2"))
 
     async def open(self) -> None:
         """Make keys and files; called once, when the call is answered."""
-        self._file = await self._writer.run(self._open)
+        try:
+            self._file = await self._writer.run(self._open)
+        except StorageError as error:
+            self._fail(error)
+            return
         self._flusher = asyncio.create_task(self._flush_regularly(), name="recorder")
 
     def _open(self) -> RecordingWriter:
@@ -65,7 +74,7 @@ class CallRecorder:
         return file
 
     async def _flush_regularly(self) -> None:
-        while True:
+        while not self.failed.is_set():
             await asyncio.sleep(_FLUSH_S)
             await self._flush()
 
@@ -75,16 +84,37 @@ class CallRecorder:
         heard, sent = bytes(self._heard), bytes(self._sent)
         self._heard.clear()
         self._sent.clear()
-        await self._writer.run(self._file.write, heard, sent)
+        try:
+            await self._writer.run(self._file.write, heard, sent)
+        except StorageError as error:
+            self._fail(error)
+
+    def _fail(self, error: StorageError) -> None:
+        """The prefix on disk is all there is; it is sealed later like that of a killed process."""
+        if not self.failed.is_set():
+            log.error("recording broke off", action="recording.lost", cause=type(error).__name__)
+            self.cause = error.__cause__ or error
+            self.failed.set()
+        self._heard.clear()
+        self._sent.clear()
 
     async def close(self, *, keep_callee: bool) -> SealedRecording | None:
-        """Write the rest and seal; the callee's track is shredded unless ``keep_callee`` (S4)."""
+        """Write the rest and seal; the callee's track is shredded unless ``keep_callee`` (S4).
+
+        None where the recording ``failed``.
+        """
         await self._stop_flusher()
         if self._file is None:
             return None
         await self._flush()
         file, self._file = self._file, None
-        return await self._writer.run(file.close, keep_callee)
+        if not self.failed.is_set():
+            try:
+                return await self._writer.run(file.close, keep_callee)
+            except StorageError as error:
+                self._fail(error)
+        file.abandon()
+        return None
 
     async def _stop_flusher(self) -> None:
         if self._flusher is not None:

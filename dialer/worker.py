@@ -27,6 +27,7 @@ from compliance.clock import SystemClock
 from compliance.errors import CandorError, ScriptError, StorageError
 from dialer.call import Why
 from dialer.campaign import DialContext, Placed, place_one_call
+from dialer.disk import Disk
 from dialer.logs import configure
 from dialer.orders import DRAIN, Order
 from dialer.policies import load_rulebook
@@ -108,6 +109,7 @@ async def run(order: Order, report: _Events, drain: asyncio.Event) -> None:
         worker=order.name,
         tenant=store.tenant,
         objects=home.objects,
+        disk=Disk(home.objects),
         ring_timeout_s=settings.dial.ring_timeout_s,
         lease_s=settings.dial.lease_s,
         simulator_key=simulator,
@@ -175,24 +177,35 @@ async def _watch(ctx: DialContext, engine: Any, lag_limit_s: float) -> None:
     """Act on what operators write to storage, and dial less when something falls behind."""
     while True:
         await asyncio.sleep(_POLL_S)
+        full = await ctx.writer.run(ctx.disk.full)
+        if ctx.disk.broken:
+            log.error("the disk fails", action="disk.broken")
+            hold(ctx, "disk")
+            stop(ctx)
+            return
         try:
             steering = await ctx.writer.run(ctx.store.steering, ctx.campaign)
             lag = await ctx.writer.run(sequencer.lag, engine, ctx.clock.wall())
         except StorageError as error:
-            ctx.held = "storage"  # no new INVITE while it is away; live calls go on
+            hold(ctx, "storage")  # no new INVITE while it is away; live calls go on
             log.error("storage away", action="storage.away", kind=type(error).__name__)
             continue
         if steering.state in ("stopped", "done") or steering.stopped_at is not None:
             stop(ctx)
-        ctx.held = (
-            "paused"
-            if steering.state == "paused"
-            else "ledger"
-            if lag > lag_limit_s
-            else "speech"
-            if ctx.speech.behind
-            else ""
-        )
+        reasons = {
+            "disk": full,
+            "paused": steering.state == "paused",
+            "ledger": lag > lag_limit_s,
+            "speech": ctx.speech.behind,
+        }
+        hold(ctx, next((why for why, true in reasons.items() if true), ""))
+
+
+def hold(ctx: DialContext, why: str) -> None:
+    """Place no new call because of ``why``; empty: dial on. Those at the screen are told."""
+    if why != ctx.told_held:
+        ctx.report("held", {"why": why})
+    ctx.held = ctx.told_held = why
 
 
 async def _when_told(ctx: DialContext, drain: asyncio.Event) -> None:
