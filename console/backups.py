@@ -24,7 +24,7 @@ from storage.database import make_engine, upgrade
 from storage.destruction_log import Destroyed
 from storage.key_sources import Asked, KeyKind
 from storage.keys import Keyring
-from storage.objects import FolderObjects, fsync_folder
+from storage.objects import fsync_folder
 from storage.restoring import Lost, Replayed
 from storage.sequencer import Sequencer, verify_start
 from storage.store import Store, note_upgrade
@@ -212,7 +212,7 @@ class _Restoring:
             engine, keyring, node=node, clock=clock, backup=made, sha256=sha256, lost=lost
         )
         store = Store(engine, keyring, node=node, clock=clock)
-        objects, terms = FolderObjects(home.objects), load_terms(home.settings)
+        objects, terms = home.open_objects(), load_terms(home.settings)
         replayed = restoring.replay(store, objects, log, terms)
         sequencer = Sequencer(engine, keyring, [anchor], f"candor/{store.tenant}")
         while sequencer.run_once(clock.wall()):
@@ -226,6 +226,12 @@ def _database_in(home: Home) -> Path | None:
     url = make_url(home.database_url)
     if url.get_backend_name() != "sqlite":
         return None
+    if home.remote:
+        raise ConfigError(
+            "this home's sealed files are in a bucket, which a backup of the home does not hold",
+            field="storage.objects",
+            remedy="keep versions of the bucket, and copy database, keys and anchors together",
+        )
     path = Path(str(url.database))
     if home.root not in path.parents or home.root not in home.objects.parents:
         raise ConfigError(

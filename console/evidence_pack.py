@@ -25,7 +25,6 @@ from console.messages import LANGUAGES, text
 from dialer.policies import load_rulebook
 from storage import packs, verify
 from storage.evidence import Dossier
-from storage.objects import FolderObjects
 from storage.recordings import open_recording
 from storage.store import AccessReason
 
@@ -122,7 +121,7 @@ def _sound(it: Opened, dossier: Dossier) -> bytes | None:
     if dossier.recording is None:
         return None
     try:
-        callee, bot = open_recording(FolderObjects(it.home.objects), it.keyring, dossier.recording)
+        callee, bot = open_recording(it.home.open_objects(), it.keyring, dossier.recording)
     except Corrupt as error:
         raise Corrupt(
             error.detail, remedy="give --without-recording for the rest of the evidence"

@@ -26,6 +26,7 @@ from storage.anchors import FolderAnchor
 from storage.database import READ_ONLY, check_version, make_engine, network_file_system
 from storage.keys import Keyring
 from storage.sequencer import verify_start
+from storage.spool import SpooledObjects
 from storage.store import Store
 
 _FREE_FAIL, _FREE_WARN = 200 << 20, 2 << 30  # bytes; an hour of one call is 56 MB
@@ -53,6 +54,7 @@ class HomeCheckup:
         keyrings: list[Keyring] = []
         yield from guarded("keys", lambda: self._keys(keyrings))
         yield from guarded("filesystem", self._filesystem)
+        yield from guarded("objects", self._objects)
         path = self._database_path()
         if path is not None and not path.is_file():
             yield fail("database", "missing", file=path.name)
@@ -180,6 +182,20 @@ class HomeCheckup:
         source, language = self.home.key_source, self.home.settings.language
         keyrings.append(unlocking.unlock(source, self.passphrase, language)[0])
         yield ok("keys", fingerprint=keyrings[0].fingerprint()[:24])
+
+    def _objects(self) -> Iterator[Diagnosis]:
+        """Where sealed files go beside this disk."""
+        objects = self.home.open_objects()
+        if not isinstance(objects, SpooledObjects):
+            return
+        waiting = objects.waiting()
+        facts = {"count": waiting.objects, "size": f"{waiting.bytes / 1e6:.1f}"}
+        try:
+            objects.reachable()
+        except StorageError as error:
+            yield fail("objects", "away", cause=error.detail, remedy=error.remedy, **facts)
+            return
+        yield ok("objects", **facts)
 
     def _database_path(self) -> Path | None:
         """The SQLite file; None: another database."""

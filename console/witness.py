@@ -15,7 +15,6 @@ from compliance.facts import Actor, CallRecord
 from console.homes import Opened
 from console.join import Bridged, Witnessed
 from sip_sim import witness
-from storage.objects import FolderObjects
 from storage.recordings import open_recording
 from storage.store import AccessReason
 from voicebot.prompts import RenderedScript
@@ -45,7 +44,7 @@ def compare(
     if not call.recording:
         return Witnessed(disclosure, None, None, farewell_ms=farewell)
     sealed = it.store.recording(auditor, call.attempt_id, AccessReason.AUDIT)
-    callee, bot = open_recording(FolderObjects(it.home.objects), it.keyring, sealed)
+    callee, bot = open_recording(it.home.open_objects(), it.keyring, sealed)
     bot_score, bot_shift = alike(bot, heard)
     if callee is None:
         return Witnessed(disclosure, None, bot_score, 0.0, bot_shift, farewell)
@@ -68,7 +67,7 @@ def bridged(
     agent_heard, agent_said = audio_of(agent)
     later = round(8 * (agent["answered"]["mono_ns"] - callee["answered"]["mono_ns"]) / 1e6)
     sealed = it.store.recording(auditor, call.attempt_id, AccessReason.AUDIT)
-    _, told = open_recording(FolderObjects(it.home.objects), it.keyring, sealed)
+    _, told = open_recording(it.home.open_objects(), it.keyring, sealed)
     return Bridged(
         agent_at_callee=_alike_later(agent_said, callee_heard, later),
         callee_at_agent=_alike_later(callee_said, agent_heard, -later),

@@ -7,10 +7,12 @@ import errno
 import os
 import secrets
 import shutil
+import time
 from pathlib import Path
 
 _ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})  # it may come back
 _LEAST_FREE = 64 * 1024 * 1024  # bytes; a call takes one a minute
+_WEIGH_S = 5.0
 _PROBE = bytes(64 * 1024)
 
 
@@ -21,8 +23,12 @@ class Disk:
     fsync is final: what the disk says after it is not to be believed (experiment 6).
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, spool_bytes: int | None = None) -> None:
+        """``spool_bytes``: how much may wait in ``folder`` for a store elsewhere."""
         self._folder = folder
+        self._spool_bytes = spool_bytes
+        self._weighed = 0.0
+        self._heavy = False
         self._full = False
         self.broken = False
 
@@ -45,6 +51,15 @@ class Disk:
         self._full = False
         return False
 
+    def spool_full(self) -> bool:
+        """Whether so much waits for the store that no further call may be recorded."""
+        if self._spool_bytes is None:
+            return False
+        if time.monotonic() - self._weighed >= _WEIGH_S:
+            self._heavy = sum(map(_size, self._folder.rglob("*"))) > self._spool_bytes
+            self._weighed = time.monotonic()
+        return self._heavy
+
     def _probe(self) -> None:
         path = self._folder / f".probe-{secrets.token_hex(4)}"
         try:
@@ -58,3 +73,10 @@ class Disk:
                 os.close(descriptor)
         finally:
             path.unlink(missing_ok=True)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except OSError:
+        return 0  # carried away meanwhile

@@ -20,6 +20,7 @@ from storage import recordings
 from storage.objects import Objects
 from storage.retention import check_server_clock
 from storage.sequencer import Sequencer
+from storage.spool import SpooledObjects
 from storage.store import Store
 from storage.terms import Terms
 
@@ -28,6 +29,7 @@ log = structlog.get_logger("dialer.schedule")
 SEQUENCE_S = 0.5  # an entry has its global index ≤ 1 s after its commit
 CHECKPOINT_S = 5.0  # asks; the sequencer signs every 60 s or 1,000 entries
 SETTLE_S = 2.0
+FORWARD_S = 5.0  # sealed files go to the bucket
 RETAIN_S = 600.0  # asks; what is over is destroyed once a day
 
 
@@ -81,6 +83,10 @@ def build(
         executor="retention",
         next_run_time=datetime.now(UTC),
     )
+    if isinstance(objects, SpooledObjects):
+        scheduler.add_job(
+            objects.forward, "interval", seconds=FORWARD_S, id="forward", executor="retention"
+        )
     scheduler.add_job(settle, "interval", seconds=SETTLE_S, id="settle")
     scheduler.add_listener(_failed, EVENT_JOB_ERROR)
     return scheduler

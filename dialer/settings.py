@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from compliance.errors import ConfigError
 from storage.key_sources import KeyKind, KeySource
+from storage.objects import FolderObjects
+from storage.spool import SpooledObjects
 from storage.terms import CONTACT_DAYS_MAX
 
 
@@ -24,7 +26,10 @@ class _Section(BaseModel):
 
 class StorageSettings(_Section):
     url: str = "sqlite:///candor.db"  # relative paths start at the home folder
-    objects: str = "objects"
+    objects: str = "objects"  # a folder, or s3://bucket/prefix
+    endpoint: str = ""  # of an S3 server that is not AWS
+    region: str = ""
+    spool_mb: int = Field(default=1024, ge=1)  # what may wait for the bucket, 10^6 bytes
     anchors: str = "anchors"  # where checkpoints go out of the database's reach
 
 
@@ -141,7 +146,30 @@ class Home:
 
     @property
     def objects(self) -> Path:
-        return self.root / self.settings.storage.objects
+        """The local folder of sealed files: all of them, or those on their way to the bucket."""
+        return self.root / ("spool" if self.remote else self.settings.storage.objects)
+
+    @property
+    def remote(self) -> bool:
+        """Whether sealed files go to a bucket."""
+        return self.settings.storage.objects.startswith("s3://")
+
+    def open_objects(self) -> FolderObjects | SpooledObjects:
+        """Where sealed files are.
+
+        Raises:
+            ConfigError: the bucket's settings cannot be used, or the library is missing.
+        """
+        local = FolderObjects(self.objects)
+        if not self.remote:
+            return local
+        from storage.objects_s3 import S3Objects  # an optional package
+
+        bucket = self.settings.storage
+        remote = S3Objects(
+            bucket.objects, self.objects, endpoint=bucket.endpoint, region=bucket.region
+        )
+        return SpooledObjects(local, remote)
 
     @property
     def anchors(self) -> Path:

@@ -34,7 +34,6 @@ from dialer.runs import Run, bury, dead_runs
 from dialer.settings import Home
 from storage.key_sources import SECRET_VARIABLES
 from storage.keys_environment import VARIABLE as KEYRING
-from storage.objects import FolderObjects
 from storage.sequencer import Sequencer
 from storage.store import Store
 
@@ -108,7 +107,7 @@ class Supervisor:
             self._sequencer,
             self._store,
             self._clock,
-            FolderObjects(self._home.objects),
+            self._home.open_objects(),
             load_terms(settings),
             self._settled,
         )

@@ -109,7 +109,7 @@ async def run(order: Order, report: _Events, drain: asyncio.Event) -> None:
         worker=order.name,
         tenant=store.tenant,
         objects=home.objects,
-        disk=Disk(home.objects),
+        disk=Disk(home.objects, settings.storage.spool_mb * 10**6 if home.remote else None),
         ring_timeout_s=settings.dial.ring_timeout_s,
         lease_s=settings.dial.lease_s,
         simulator_key=simulator,
@@ -178,6 +178,7 @@ async def _watch(ctx: DialContext, engine: Any, lag_limit_s: float) -> None:
     while True:
         await asyncio.sleep(_POLL_S)
         full = await ctx.writer.run(ctx.disk.full)
+        spooled = await ctx.writer.run(ctx.disk.spool_full)
         if ctx.disk.broken:
             log.error("the disk fails", action="disk.broken")
             hold(ctx, "disk")
@@ -194,6 +195,7 @@ async def _watch(ctx: DialContext, engine: Any, lag_limit_s: float) -> None:
             stop(ctx)
         reasons = {
             "disk": full,
+            "spool": spooled,
             "paused": steering.state == "paused",
             "ledger": lag > lag_limit_s,
             "speech": ctx.speech.behind,

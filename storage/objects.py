@@ -88,6 +88,10 @@ class FolderObjects:
     def root(self) -> Path:
         return self._root
 
+    def path(self, name: str) -> Path:
+        """Where a finished object lies."""
+        return self._path(name)
+
     def put(self, name: str, source: Path) -> None:
         if self.exists(name):
             raise BadInput("an object of this name exists", field="object")

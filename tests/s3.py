@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,15 +32,15 @@ class S3Server:
 
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint
-        self._stores = 0
         self.client = boto3.client("s3", endpoint_url=endpoint)
-        self.client.create_bucket(
-            Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-3"}
-        )
+        place = {"LocationConstraint": "eu-west-3"}
+        # moto's buckets outlive its server: they are this process's.
+        with contextlib.suppress(self.client.exceptions.BucketAlreadyOwnedByYou):
+            self.client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration=place)
 
     def objects(self, parts: Path) -> S3Objects:
-        self._stores += 1
-        return S3Objects(f"s3://{BUCKET}/home{self._stores}", parts, endpoint=self.endpoint)
+        store = f"s3://{BUCKET}/home-{secrets.token_hex(4)}"
+        return S3Objects(store, parts, endpoint=self.endpoint)
 
 
 @contextmanager

@@ -27,7 +27,6 @@ from console.homes import Opened
 from console.messages import text
 from console.run import Row
 from storage.listing import CallRow
-from storage.objects import FolderObjects
 from storage.recordings import open_recording
 from storage.store import AccessReason
 
@@ -187,7 +186,7 @@ def _write_wav(
     it: Opened, actor: Actor, call: CallRow, reason: AccessReason, path: Path, force: bool
 ) -> None:
     sealed = it.store.recording(actor, call.id, reason)
-    callee, bot = open_recording(FolderObjects(it.home.objects), it.keyring, sealed)
+    callee, bot = open_recording(it.home.open_objects(), it.keyring, sealed)
     demo = it.store.home is HomeKind.DEMO
     comment = f"call {call.id}; opened for {reason}; left: callee, right: bot"
     if callee is None:

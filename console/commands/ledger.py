@@ -179,5 +179,7 @@ def ledger_verify(
         export = Path(folder) / "ledger.jsonl"
         ledger.export(it.engine, export)
         anchors = FolderAnchor(it.home.anchors).beside  # a restored home's newest branch
-        more += ["--objects", str(it.home.objects), "--checkpoint", str(anchors)]
+        more += ["--checkpoint", str(anchors)]
+        if not it.home.remote:  # the verifier reads folders alone
+            more += ["--objects", str(it.home.objects)]
         raise typer.Exit(run.verify(export, key or it.keyring.fingerprint(), *more))

@@ -29,7 +29,6 @@ from dialer.policies import load_terms
 from storage.context import SYSTEM
 from storage.due import Forecast
 from storage.holds import HoldReason
-from storage.objects import FolderObjects
 from storage.retention import Done, check_server_clock
 
 retention_app = group("What is kept until when, and destroying what has had its time.")
@@ -95,7 +94,7 @@ def retention_run(
             done = None
         else:
             check_server_clock(it.engine, it.clock)
-            done = retention.run(terms, FolderObjects(it.home.objects), actor=actor)
+            done = retention.run(terms, it.home.open_objects(), actor=actor)
             run.carry_destructions(it)
     if as_json:
         print_json({"ran": done is not None, **(_done_json(done) if done else {})})

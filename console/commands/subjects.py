@@ -24,7 +24,6 @@ from console.inputs import read_number, shown
 from console.messages import text
 from console.subject_view import KeepUntil
 from dialer.policies import load_rulebook, load_terms
-from storage.objects import FolderObjects
 from storage.subjects import SubjectReason
 
 
@@ -101,7 +100,7 @@ def _withdraw(it: Opened, actor: Actor, number: Number, policy: Policy, as_json:
 def _erase(it: Opened, actor: Actor, number: Number, keep: KeepUntil, as_json: bool) -> None:
     done = it.store.subjects.erase(actor, number, keep_until=keep)
     # After the commit: without their keys the objects are noise already.
-    it.store.retention.complete(FolderObjects(it.home.objects))
+    it.store.retention.complete(it.home.open_objects())
     run.carry_destructions(it)
     if as_json:
         print_json(subject_view.erasure_json(number, done))
