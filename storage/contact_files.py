@@ -26,6 +26,7 @@ Progress = Callable[[int, int], None]
 """Called with how much was read, and how much there is, in bytes or in rows."""
 
 _XLSX_BYTES_MAX = 2 * 1024**3  # of the workbook's parts once unpacked
+_XLSX_TEXTS_MAX = 200_000_000  # its table of texts, which is held in memory
 _XLSX_RATIO_MAX = 200  # a spreadsheet packs to a tenth; a bomb to a thousandth
 _EXACT_DIGITS = 15  # a spreadsheet's numbers are floating point
 
@@ -136,8 +137,12 @@ class ContactFile:
                 parts = archive.infolist()
         except zipfile.BadZipFile:
             raise self._bad("is no workbook", "save it anew as .xlsx, or as CSV UTF-8") from None
+        texts = (p.file_size for p in parts if p.filename.endswith("sharedStrings.xml"))
         size, packed = sum(p.file_size for p in parts), sum(p.compress_size for p in parts)
-        if size > _XLSX_BYTES_MAX or size > 10_000_000 + _XLSX_RATIO_MAX * packed:
+        if (
+            size > min(_XLSX_BYTES_MAX, 10_000_000 + _XLSX_RATIO_MAX * packed)
+            or max(texts, default=0) > _XLSX_TEXTS_MAX
+        ):
             raise self._bad("unpacks to more than any list of people", "save it as CSV UTF-8")
 
     def _sheet_rows(self, book: Any) -> Iterator[Row]:
