@@ -30,6 +30,7 @@ SEQUENCE_S = 0.5  # an entry has its global index ≤ 1 s after its commit
 CHECKPOINT_S = 5.0  # asks; the sequencer signs every 60 s or 1,000 entries
 SETTLE_S = 2.0
 FORWARD_S = 5.0  # sealed files go to the bucket
+STAMP_S = 30.0  # asks; a checkpoint is stamped as often as the settings say
 RETAIN_S = 600.0  # asks; what is over is destroyed once a day
 
 
@@ -40,11 +41,12 @@ def build(
     objects: Objects,
     terms: Terms,
     settled: Callable[[list[str]], None],
+    stamp: Callable[[], object] | None = None,
 ) -> BackgroundScheduler:
     """A scheduler ready to start.
 
     One worker thread, so that jobs never race each other; destruction, which may take minutes,
-    has its own.
+    has its own. ``stamp`` has a checkpoint stamped when that is due.
     """
     scheduler = BackgroundScheduler(
         executors={"default": ThreadPoolExecutor(1), "retention": ThreadPoolExecutor(1)},
@@ -87,6 +89,8 @@ def build(
         scheduler.add_job(
             objects.forward, "interval", seconds=FORWARD_S, id="forward", executor="retention"
         )
+    if stamp is not None:
+        scheduler.add_job(stamp, "interval", seconds=STAMP_S, id="stamp", executor="retention")
     scheduler.add_job(settle, "interval", seconds=SETTLE_S, id="settle")
     scheduler.add_listener(_failed, EVENT_JOB_ERROR)
     return scheduler

@@ -17,6 +17,7 @@ from compliance.errors import ConfigError
 from storage.key_sources import KeyKind, KeySource
 from storage.objects import FolderObjects
 from storage.spool import SpooledObjects
+from storage.stamps import TimeStamps
 from storage.terms import CONTACT_DAYS_MAX
 
 
@@ -48,6 +49,14 @@ class KeySettings(_Section):
         if self.source is not KeyKind.PKCS11 and any(named):
             raise ValueError('module and token are for source "pkcs11" alone')
         return self
+
+
+class TimestampSettings(_Section):
+    """A time-stamping authority (RFC 3161) for the ledger's checkpoints."""
+
+    url: str = ""  # empty: none is asked
+    certificate: str = ""  # file with the authority's root certificate, PEM
+    every_s: int = Field(default=3600, ge=60)
 
 
 class RetentionSettings(_Section):
@@ -95,6 +104,7 @@ class Settings(_Section):
     storage: StorageSettings = StorageSettings()
     keys: KeySettings = KeySettings()
     retention: RetentionSettings = RetentionSettings()
+    timestamps: TimestampSettings = TimestampSettings()
     sip: SipSettings = SipSettings()
     dial: DialSettings = DialSettings()
     speech: SpeechSettings = SpeechSettings()
@@ -148,6 +158,17 @@ class Home:
     def objects(self) -> Path:
         """The local folder of sealed files: all of them, or those on their way to the bucket."""
         return self.root / ("spool" if self.remote else self.settings.storage.objects)
+
+    def open_timestamps(self) -> TimeStamps | None:
+        """The stamps of the anchored checkpoints; None: no authority is configured.
+
+        Raises:
+            ConfigError: its settings cannot be used, or the library is missing.
+        """
+        asked = self.settings.timestamps
+        if not asked.url:
+            return None
+        return TimeStamps(self.anchors, asked.url, self.root / asked.certificate)
 
     @property
     def remote(self) -> bool:

@@ -19,6 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,7 @@ class Supervisor:
         self._stopping = False
         self._run: Run | None = None
         self._grace_s = _STOP_S
+        self._stamps = home.open_timestamps()
         self._deaths: deque[float] = deque()
 
     @property
@@ -110,6 +112,7 @@ class Supervisor:
             self._home.open_objects(),
             load_terms(settings),
             self._settled,
+            self._stamp if self._stamps is not None else None,
         )
         jobs.start()
         speech_watch: list[asyncio.Task[None]] = []
@@ -155,6 +158,12 @@ class Supervisor:
             if settled:
                 self._settled(settled)
             bury(self._home.run, run)
+
+    def _stamp(self) -> None:
+        """Have the newest checkpoint stamped if that is due; an authority away stops nothing."""
+        every = timedelta(seconds=self._home.settings.timestamps.every_s)
+        if self._stamps is not None and self._stamps.due(self._clock.wall(), every):
+            self._stamps.stamp_newest()
 
     # ------------------------------------------------------------ dialer processes
 

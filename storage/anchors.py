@@ -71,16 +71,7 @@ class FolderAnchor:
             self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder = self.beside
             target = folder / f"checkpoint-{size:020d}.note"
-            draft = folder / f".{target.name}.{secrets.token_hex(4)}"
-            try:
-                with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as f:
-                    f.write(note.encode())
-                    f.flush()
-                    os.fsync(f.fileno())
-                os.link(draft, target)  # never replaces what an earlier writer anchored
-            finally:
-                draft.unlink(missing_ok=True)
-            fsync_folder(folder)
+            self.keep(target, note.encode())
         except FileExistsError:
             if target.read_bytes() != note.encode():
                 raise LedgerError(
@@ -89,6 +80,20 @@ class FolderAnchor:
                 ) from None
         except OSError as error:
             raise StorageAway(f"{self.name} cannot be written: {error.strerror}") from error
+
+    @staticmethod
+    def keep(target: Path, data: bytes) -> None:
+        """Write a file durably, whole or not at all; FileExistsError where there is one."""
+        draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        try:
+            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(draft, target)  # never replaces what an earlier writer anchored
+        finally:
+            draft.unlink(missing_ok=True)
+        fsync_folder(target.parent)
 
     def latest(self) -> str | None:
         try:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from compliance.errors import BadInput
+from compliance.errors import BadInput, Corrupt
 from console import homes, run
 from console.commands.common import (
     DEFAULT_HOME,
@@ -23,6 +23,7 @@ from console.commands.common import (
 )
 from storage import ledger, proofs
 from storage.anchors import FolderAnchor
+from storage.stamps import Stamp, TimeStamps
 
 ledger_app = group("The verifiable ledger.")
 
@@ -78,6 +79,65 @@ def ledger_checkpoint(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = Fal
             say(it, "done.checkpoint", size=signed.size, root=signed.root.hex())
             if behind:
                 say(it, "done.checkpoint_behind", anchors=", ".join(behind))
+
+
+@ledger_app.command("stamp")
+def ledger_stamp(
+    check: Annotated[
+        bool, typer.Option("--check", help="Ask nobody: check every time stamp there is.")
+    ] = False,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Have the newest checkpoint stamped by the time-stamping authority of [timestamps] (RFC 3161).
+
+    A running `candor dial` does it once an hour. --check leaves with 1 if a stamp is not valid.
+
+    Example: candor ledger stamp --check
+    """
+    with homes.opened(home, passphrase()) as it:
+        homes.signed_in(it)
+        stamps = it.home.open_timestamps()
+        if stamps is None:
+            raise BadInput(
+                "no time-stamping authority is configured",
+                field="timestamps.url",
+                remedy="name one under [timestamps] in candor.toml",
+            )
+        if check:
+            _check_stamps(it, stamps, as_json)
+            return
+        run.sequence(it)
+        it.sequencer().checkpoint(it.clock.wall(), force=True)
+        stamp = stamps.stamp_newest()
+        if as_json:
+            print_json(_stamp_json(stamp) if stamp else {})
+        elif stamp is None:
+            say(it, "stamp.nothing")
+        else:
+            say(it, "stamp.done", size=stamp.size, at=stamp.at, path=stamp.path.name)
+
+
+def _check_stamps(it: homes.Opened, stamps: TimeStamps, as_json: bool) -> None:
+    found, faults = [], []
+    for path in stamps.stamps():
+        try:
+            found.append(stamps.check(path))
+        except Corrupt as error:
+            faults.append(error.detail)
+    if as_json:
+        print_json({"valid": [_stamp_json(stamp) for stamp in found], "faults": faults})
+    else:
+        for stamp in found:
+            say(it, "stamp.valid", size=stamp.size, at=stamp.at)
+        for fault in faults:
+            say(it, "stamp.invalid", cause=fault)
+    if faults:
+        raise typer.Exit(1)
+
+
+def _stamp_json(stamp: Stamp) -> dict[str, object]:
+    return {"size": stamp.size, "at": stamp.at, "file": str(stamp.path)}
 
 
 @ledger_app.command("prove")
