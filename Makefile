@@ -35,10 +35,10 @@ install: $(RUN_STAMP) ## the candor command, in .venv
 demo: $(RUN_STAMP) ## twenty real calls, six at a time, checked against the callees' own records
 	$(BIN)/candor demo --home demo-home
 
-# Calls are timed, so they have the machine to themselves; the rest shares its cores.
+# Whole calls are timed, so they have the machine to themselves; the rest shares its cores.
 test: $(DEV_STAMP) lint types ## every test that CI runs (under 15 minutes on two cores)
-	$(BIN)/python -m pytest -q --durations=8 -n auto --dist loadfile tests/races tests/asr tests/unit
-	$(BIN)/python -m pytest -q --durations=8 tests/wire tests/sim tests/scenarios tests/faults
+	$(BIN)/python -m pytest -q --durations=8 -n auto --dist loadfile tests/races tests/asr tests/unit tests/wire tests/sim
+	$(BIN)/python -m pytest -q --durations=8 tests/scenarios tests/faults
 
 lint: $(DEV_STAMP) ## ruff: lint and format
 	$(BIN)/ruff check .

@@ -79,6 +79,9 @@ async def _call_all(folder: Path, voices: Path) -> tuple[Run, dict[str, str]]:
             name: Path(f"/proc/{pid}/limits").read_text()
             for name, pid in it.supervisor.pids.items()
         }
+        home = it.it.home.root  # live: the database's write-ahead log is there too
+        assert (home / "candor.db-wal").stat().st_size > 10_000
+        assert found_in(home.rglob("*")) == []
         os.kill(it.supervisor.pids["worker1"], signal.SIGABRT)
         await asyncio.wait_for(dialing, 120)
         await asyncio.sleep(1)
@@ -88,10 +91,12 @@ async def _call_all(folder: Path, voices: Path) -> tuple[Run, dict[str, str]]:
 
 
 def test_a_home_with_calls_in_it_gives_nobody_away(tmp_path: Path, voices: Path) -> None:
-    resource.setrlimit(
-        resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2
-    )  # as far as the system lets them, processes would dump
-    it, limits = asyncio.run(_call_all(tmp_path, voices))
+    before = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (before[1], before[1]))  # dump, whoever may
+    try:
+        it, limits = asyncio.run(_call_all(tmp_path, voices))
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, before)
     assert set(it.outcomes()) == set(ENDINGS)
     home = it.it.home.root
     for name in ("candor.db", "logs", "objects", "prompts", "anchors", "ledger.jsonl"):
