@@ -18,6 +18,7 @@ import pjsua2 as pj
 from dialer.playout import FRAME_BYTES, SILENCE, Playout
 
 # 4 s of frames: more than any pause of the asyncio side that a call survives.
+_FRAME_S = 0.02
 _BACKLOG_FRAMES = 200
 
 
@@ -63,20 +64,45 @@ class Tape:
 
     ``frames`` fills with (sent, heard) pairs of 20 ms on one sample clock.
     ``clock`` and ``first_tick`` are monotonic seconds; ``max_gap_s`` is the
-    longest time between two ticks: a hole the callee would hear.
+    longest time between two ticks: a hole the callee would hear. ``start`` is
+    when the first frame was due: a clock thread that is late catches up, so
+    the earliest that any tick allows is the truth.
     """
 
-    __slots__ = ("broken", "clock", "dropped", "first_tick", "frames", "heard", "max_gap_s", "sent")
+    __slots__ = (
+        "broken",
+        "clock",
+        "dropped",
+        "first_tick",
+        "frames",
+        "heard",
+        "max_gap_s",
+        "sent",
+        "start",
+        "ticks",
+    )
 
     def __init__(self) -> None:
         self.frames: deque[tuple[bytes, bytes]] = deque(maxlen=_BACKLOG_FRAMES)
         self.dropped = 0
         self.first_tick = 0.0
+        self.start = 0.0
+        self.ticks = 0
         self.clock = 0.0
         self.max_gap_s = 0.0
         self.broken = ""
         self.sent: bytes | None = None
         self.heard: bytes | None = None
+
+    def tick(self, now: float) -> None:
+        """The bridge's clock asks for a frame."""
+        if self.ticks == 0:
+            self.first_tick = self.start = now
+        else:
+            self.start = min(self.start, now - self.ticks * _FRAME_S)
+            self.max_gap_s = max(self.max_gap_s, now - self.clock)
+        self.ticks += 1
+        self.clock = now
 
 
 class MediaPort(pj.AudioMediaPort):
@@ -105,10 +131,7 @@ class MediaPort(pj.AudioMediaPort):
                 if len(tape.frames) == _BACKLOG_FRAMES:
                     tape.dropped += 1
                 tape.frames.append((tape.sent, tape.heard or SILENCE))
-                tape.max_gap_s = max(tape.max_gap_s, now - tape.clock)
-            else:
-                tape.first_tick = now
-            tape.clock = now
+            tape.tick(now)
             tape.heard = None
             tape.sent = self._playout.next_frame()
             frame.type = pj.PJMEDIA_FRAME_TYPE_AUDIO

@@ -31,6 +31,7 @@ from voicebot.line import (
 
 _THIRD_LEAD = 2 * FRAME_BYTES  # 40 ms: so much of a joined person waits, and so none is missing
 _THIRD_BACKLOG = 4 * FRAME_BYTES
+_SETTLED_TICKS = 10  # 200 ms
 _EVENTS = 2048  # 20 ms frames and marks: about 40 s before anything is lost
 
 
@@ -194,10 +195,11 @@ class CallLeg:
                 self._hear_early_media()
             return
         if self._base is None:
-            if not self.tape.first_tick:
+            # One tick alone may be late; after some it is known when the first was due.
+            if not self.tape.ticks or (self.tape.ticks < _SETTLED_TICKS and not last):
                 return
             # The port began after the answer: the recording starts with that much silence.
-            late = round((self.tape.first_tick - self.answered_at_monotonic) * RATE)
+            late = round((self.tape.start - self.answered_at_monotonic) * RATE)
             self._base = -max(0, late)
             if self.tap is not None and late > 0:
                 self.tap(bytes(2 * late), bytes(2 * late))

@@ -40,6 +40,9 @@ async def _disk_is_full(folder: Path, voices: Path) -> Run:
         async with asyncio.timeout(60):
             while [name for name, _ in it.events].count("dialing") < 2:  # the next one
                 await asyncio.sleep(0.2)
+            await asyncio.sleep(0.5)  # the first one's record is there
+            while it.it.store.unsealed_recordings():  # and soon what was left of its recording
+                await asyncio.sleep(0.2)
         assert it.supervisor is not None
         it.supervisor.drain()
         await asyncio.wait_for(dialing, 60)

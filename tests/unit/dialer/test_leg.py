@@ -67,6 +67,41 @@ def tick(leg: CallLeg, person: CallLeg, voice: bytes, own: bytes = SILENCE) -> N
     leg.tape.frames.append((own, SILENCE))
 
 
+def run_clock(leg: CallLeg, ticks: list[float]) -> None:
+    """The bridge asks for a frame at each of these times."""
+    for number, now in enumerate(ticks):
+        if number:
+            leg.tape.frames.append((frame(number), frame(number)))
+        leg.tape.tick(now)
+
+
+def test_a_first_tick_that_was_late_and_caught_up_is_no_silence(leg: CallLeg) -> None:
+    """Sample 0 was due 5 ms after the answer; the clock thread woke 110 ms later."""
+    pieces: list[tuple[bytes, bytes]] = []
+    leg.tap = lambda heard, sent: pieces.append((heard, sent))
+    leg.on_answered(10.0, "")
+    run_clock(leg, [10.115] * 6 + [10.005 + 0.02 * n for n in range(6, 12)])
+    leg.drain()
+    assert leg._base == -40  # 5 ms, not 115
+    assert pieces[0] == (bytes(80), bytes(80))
+    assert len(pieces[1][1]) == 11 * FRAME_BYTES
+
+
+def test_a_port_that_began_late_is_silence_at_the_start(leg: CallLeg) -> None:
+    leg.on_answered(10.0, "")
+    run_clock(leg, [10.05 + 0.02 * n for n in range(9)])
+    leg.drain()
+    assert leg._base is None  # not yet sure
+    leg.tape.tick(10.05 + 0.02 * 9)
+    leg.drain()
+    assert leg._base == -400
+    short = CallLeg(Nobody(), leg._loop, "line1")
+    short.on_answered(10.0, "")
+    run_clock(short, [10.05, 10.07])
+    short.drain(last=True)  # it was over before anybody could be sure
+    assert short._base == -400
+
+
 def test_a_joined_person_is_mixed_into_what_the_callee_was_told(
     leg: CallLeg, person: CallLeg, recorded: list[tuple[bytes, bytes]]
 ) -> None:
