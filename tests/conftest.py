@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from compliance.facts import HomeKind
 from tests.databases import KINDS, Databases, PostgresDatabases, SqliteDatabases, migrated
@@ -15,6 +17,16 @@ from tests.postgres import PostgresServer
 from tests.storage_home import TestHome, build, copy_home
 
 Ask = pytest.FixtureRequest
+
+# The same examples every run: a red run is somebody's change, not this run's luck. `make fuzz`
+# looks further, with new examples each time; what it finds becomes a test of its own.
+settings.register_profile(
+    "same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile(
+    "fuzz", settings.get_profile("same"), derandomize=False, max_examples=3000, print_blob=True
+)
+settings.load_profile(os.environ.get("CANDOR_EXAMPLES", "same"))
 
 
 @pytest.fixture(scope="session")

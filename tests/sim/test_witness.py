@@ -25,7 +25,7 @@ def speechlike(seed: int, length: int) -> np.ndarray:
     return np.rint(6000 * noise * envelope).astype(np.int16)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     seed=st.integers(0, 1000),
     at=st.integers(0, 15000),
@@ -62,7 +62,7 @@ def test_a_prompt_cut_off_at_the_end_is_found_by_its_part() -> None:
     assert 0.7 < match.score < 1
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 1000), shift=st.integers(-1600, 1600), gain=st.floats(0.05, 2.0))
 def test_correlation_finds_shift_and_ignores_level(seed: int, shift: int, gain: float) -> None:
     base = speechlike(seed, 12000)
@@ -75,7 +75,7 @@ def test_correlation_finds_shift_and_ignores_level(seed: int, shift: int, gain: 
     assert back == pytest.approx(1, abs=1e-6)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(one=st.integers(0, 500), other=st.integers(501, 1000), length=st.integers(0, 9000))
 def test_correlation_is_bounded(one: int, other: int, length: int) -> None:
     score, _ = witness.correlation(speechlike(one, 8000), speechlike(other, 9000)[:length], 50)
@@ -94,7 +94,7 @@ def test_correlation_is_quick_enough_for_a_long_call() -> None:
     assert time.monotonic() - began < 10
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(st.tuples(st.integers(30, 80), st.integers(5, 60)), max_size=6),
 )
@@ -131,7 +131,7 @@ def test_a_law_agrees_with_bit_arithmetic() -> None:
     assert g711.encode(ALL, g711.PCMA) == alaw(ALL)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.builds(
         RtpPacket,

@@ -142,7 +142,7 @@ rulebooks = st.sampled_from([("cn_seed",), ("cn_seed", "fr"), ("demo",), ("lab",
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(requests(), rulebooks, times, st.lists(restrictions, min_size=1, max_size=3))
 def test_adding_restrictions_never_turns_a_refusal_into_a_permit(
     request: DialRequest,
@@ -159,7 +159,7 @@ def test_adding_restrictions_never_turns_a_refusal_into_a_permit(
     assert set(after.lines) <= set(before.lines)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(requests(), rulebooks, times, times)
 def test_nothing_is_permitted_while_the_platform_is_stopped(
     request: DialRequest, rulebook: Rulebook, at: datetime, stopped: datetime
@@ -169,7 +169,7 @@ def test_nothing_is_permitted_while_the_platform_is_stopped(
     assert earliest(request, rulebook, at) is None  # time alone does not lift a stop
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(requests(), times, st.permutations(["cn_seed", "fr", "uk", "us_fl", "demo", "lab"]))
 def test_together_profiles_permit_nothing_one_of_them_refuses(
     request: DialRequest, at: datetime, names: list[str]
@@ -216,7 +216,7 @@ def profiles(draw: st.DrawFn) -> dict[str, Any]:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(requests(), times, profiles(), profiles())
 def test_of_two_profiles_the_strictest_wins(
     request: DialRequest, at: datetime, first: dict[str, Any], second: dict[str, Any]
@@ -232,7 +232,7 @@ def test_of_two_profiles_the_strictest_wins(
 calendar_data_once = calendar_data()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(requests(), rulebooks, times)
 def test_a_decision_can_be_computed_again_from_what_was_stored(
     request: DialRequest, rulebook: Rulebook, at: datetime
@@ -243,7 +243,7 @@ def test_a_decision_can_be_computed_again_from_what_was_stored(
     assert recheck(again, rulebook, at) == recheck(request, rulebook, at)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(requests(), rulebooks, times)
 def test_the_earliest_time_named_is_permitted_and_none_is_earlier(
     request: DialRequest, rulebook: Rulebook, at: datetime
@@ -258,7 +258,7 @@ def test_the_earliest_time_named_is_permitted_and_none_is_earlier(
         assert not recheck(request, rulebook, when - timedelta(microseconds=1)).permitted
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(lines, max_size=4), times)
 def test_a_permit_names_only_enabled_lines_with_papers_in_date(
     many: list[LineFacts], at: datetime

@@ -129,7 +129,7 @@ def test_an_empty_list() -> None:
     assert asdict(sums()) == asdict(Preview(NOW))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(requests(), max_size=5))
 def test_the_sums_agree_with_the_gate(asked: list[DialRequest]) -> None:
     asked = [r.evolve(contact=r.contact.evolve(number=number(i))) for i, r in enumerate(asked)]

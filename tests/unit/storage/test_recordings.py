@@ -86,7 +86,7 @@ def test_round_trip_and_seal(tmp_path: Path, n: int) -> None:
     assert open_prefix(tmp_path / "t", KEY, CONTEXT) == (alaw, True, seal.chunks)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(sizes=st.lists(st.integers(0, 5000), max_size=12))
 def test_how_the_samples_arrive_does_not_matter(
     tmp_path_factory: pytest.TempPathFactory, sizes: list[int]
@@ -102,7 +102,7 @@ def test_how_the_samples_arrive_does_not_matter(
     assert open_track(path, KEY, CONTEXT) == alaw
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(start=st.integers(0, 3 * CHUNK + 200), n=st.integers(0, 2 * CHUNK + 5))
 def test_random_access(tmp_path_factory: pytest.TempPathFactory, start: int, n: int) -> None:
     path = tmp_path_factory.getbasetemp() / "random-access"
