@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,7 +14,7 @@ from zoneinfo import ZoneInfo
 from compliance.errors import BadInput
 from compliance.facts import Consent, Evolve, Number
 from storage.numbers import normalise, timezone_of
-from storage.sensitive import find_sensitive
+from storage.sensitive import SHORTEST, find_sensitive
 
 CONSENT_COLUMNS = (
     "consent_company",
@@ -35,6 +36,15 @@ _TRUE = frozenset({"1", "true", "yes", "y", "是"})
 _FALSE = frozenset({"0", "false", "no", "n", "否"})
 _BROKEN = re.compile("[\ud800-\udfff]")  # what the reader makes of bytes that are no UTF-8
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # tab and line ends may be
+# All that the checks of a cell look for, or more: a broken character, a formula's first sign,
+# and digits enough for a card.
+_SUSPECT = re.compile(
+    f"{_BROKEN.pattern}|{_CONTROL.pattern}|^[{re.escape(''.join(_FORMULA))}]"
+    rf"|[0-9](?:[^0-9\n]*[0-9]){{{SHORTEST - 1}}}",
+    re.MULTILINE,
+)
+_PLAIN_COLUMNS = tuple(column for column in COLUMNS if column not in ("phone", "consent_at"))
+_ISO_TIME = re.compile(r"[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){1,2}(Z|[+-][0-9]{2}:[0-9]{2})?")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?")
 
 
@@ -67,9 +77,12 @@ def parse_row(row: Mapping[str, str], defaults: Defaults) -> ParsedContact:
         BadInput: names the column and the cause, never the value.
     """
     cells = {column: row.get(column, "").strip() for column in COLUMNS}
-    for column, text in cells.items():
-        if text:
-            _check_cell(column, text)
+    if not _clearly_good("\n".join([cells[column] for column in _PLAIN_COLUMNS])):
+        for column in _PLAIN_COLUMNS:
+            _check_cell(column, cells[column])
+    _check_cell("phone", cells["phone"])
+    if not _ISO_TIME.fullmatch(cells["consent_at"]):  # whose digits are no card
+        _check_cell("consent_at", cells["consent_at"])
     if not cells["name"]:
         raise BadInput("is empty", field="name")
     number = normalise(cells["phone"], defaults.region)
@@ -101,7 +114,18 @@ def check_timezone(name: str) -> None:
         ) from None
 
 
+def _clearly_good(cells: str) -> bool:
+    """Whether no check can find anything in these cells, a line each; it is so in most rows."""
+    return (
+        len(cells) <= _LONGEST_OTHER
+        and not _SUSPECT.search(cells)
+        and (cells.isascii() or unicodedata.is_normalized("NFKC", cells))
+    )
+
+
 def _check_cell(column: str, text: str) -> None:
+    if not text:
+        return
     if not text.isascii() and _BROKEN.search(text):
         raise BadInput("is not UTF-8", field=column)
     if not text.isprintable() and _CONTROL.search(text):
@@ -143,6 +167,7 @@ def _flag(cells: Mapping[str, str], column: str) -> bool:
     raise BadInput("must be yes or no", field=column)
 
 
+@functools.lru_cache(maxsize=4096)
 def _time(text: str, place: str) -> datetime | None:
     if not text:
         return None

@@ -116,6 +116,7 @@ def _sqlite(url: URL) -> Engine:
             f"busy_timeout={BUSY_TIMEOUT_MS}",
             "journal_mode=WAL",
             "synchronous=FULL",
+            "cache_size=-32768",  # KiB, taken as needed: an import touches six indexes
             "foreign_keys=ON",
             "recursive_triggers=ON",  # REPLACE must not slip past a DELETE trigger
             "secure_delete=ON",  # what was destroyed is overwritten, not only unlinked (D14)

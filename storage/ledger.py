@@ -157,7 +157,8 @@ def append_all(session: Session, *, node: str, entries: Iterable[Entry]) -> list
         prev = leaf
     if rows:
         if len(rows) > _FEW:
-            insert_many(connection, _OUTBOX, rows)
+            columns = tuple(rows[0])
+            insert_many(connection, _OUTBOX, columns, [tuple(row.values()) for row in rows])
         else:
             connection.execute(_WRITE, rows)
         connection.execute(_MOVE, {"of_node": node, "to_seq": seq, "to_hash": prev})

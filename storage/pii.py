@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Sequence
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -49,12 +50,35 @@ def seal(
     keyring: Keyring, plaintext: str, *, tenant: str, table: str, column: str, row: str
 ) -> bytes:
     """Seal one value for one place; two seals of the same value differ."""
+    return seal_column(keyring, [plaintext], tenant=tenant, table=table, column=column, rows=[row])[
+        0
+    ]
+
+
+def seal_column(
+    keyring: Keyring,
+    plaintexts: Sequence[str],
+    *,
+    tenant: str,
+    table: str,
+    column: str,
+    rows: Sequence[str],
+) -> list[bytes]:
+    """:func:`seal` for one column of many rows at once, all under one master key."""
     key_id = keyring.key_id()
     head = _HEAD + bytes.fromhex(key_id)
-    nonce = os.urandom(NONCE_BYTES)
-    aad = _additional_data(tenant, table, column, row)
-    sealer = _cipher(keyring.derive(_PURPOSE, key_id))
-    return head + nonce + sealer.encrypt(nonce, plaintext.encode(), head + aad)
+    noise = os.urandom(NONCE_BYTES * len(rows))
+    begin = head + _column(tenant, table, column)
+    encrypt = _cipher(keyring.derive(_PURPOSE, key_id)).encrypt
+    sealed: list[bytes] = []
+    at = 0
+    for plaintext, row in zip(plaintexts, rows, strict=True):
+        nonce = noise[at : at + NONCE_BYTES]
+        at += NONCE_BYTES
+        name = row.encode()
+        aad = begin + len(name).to_bytes(4, "big") + name
+        sealed.append(head + nonce + encrypt(nonce, plaintext.encode(), aad))
+    return sealed
 
 
 def unseal(

@@ -23,8 +23,8 @@ _BANK_CARD = re.compile(r"[1-9][0-9]{12,18}")
 # A Chinese mobile number with its country code has 13 digits, and every tenth passes Luhn.
 _MOBILE = re.compile(r"861[3-9][0-9]{9}")
 _MAX_GROUPS = 12
-_SHORTEST = 13  # digits of the shortest card number
-_ENOUGH = re.compile(rf"[0-9](?:[^0-9]*[0-9]){{{_SHORTEST - 1}}}")
+SHORTEST = 13  # digits of the shortest card number
+_ENOUGH = re.compile(rf"[0-9](?:[^0-9]*[0-9]){{{SHORTEST - 1}}}")
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)  # GB 11643-1999
 _CHECK = "10X98765432"
 
@@ -35,11 +35,11 @@ def find_sensitive(text: str) -> str:
     Full-width digits and separators inside a number are seen through.
     """
     plain = text if text.isascii() else _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
-    if len(plain) < _SHORTEST or not _ENOUGH.search(plain):
+    if len(plain) < SHORTEST or not _ENOUGH.search(plain):
         return ""
     plain = _REFERENCE.sub(" ; ", _DASHES.sub("-", plain))
     for run in _RUN.finditer(plain):
-        if run.end() - run.start() < _SHORTEST:
+        if run.end() - run.start() < SHORTEST:
             continue
         found = _in_groups(_GROUP.findall(run.group()))
         if found:
@@ -55,7 +55,7 @@ def _in_groups(groups: list[str]) -> str:
             digits += group
             if len(digits) > 19:
                 break
-            if len(digits) < _SHORTEST:
+            if len(digits) < SHORTEST:
                 continue
             if is_id_card(digits):
                 return "id_card"
