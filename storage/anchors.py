@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Anchors: where checkpoints also go, outside the database's reach (P5).
 
-Whoever rolls the database back cannot roll back what lies here. A folder on
-another disk or mount today; object-lock buckets and time stamps fit the same
-interface.
+Whoever rolls the database back cannot roll back what lies here: a folder on
+another disk or mount, or a bucket with Object Lock (``anchors_s3``).
 """
 
 from __future__ import annotations
@@ -46,6 +45,10 @@ class Anchor(Protocol):
         """The first note of each branch: a restored backup went on from there."""
         ...
 
+    def fork(self, size: int, note: str) -> None:
+        """Begin a branch with ``note``, which must say what it leaves behind; whole or not."""
+        ...
+
     @property
     def beside(self) -> Path | None:
         """A folder for what lies beside the notes of the newest branch; None: there is none."""
@@ -53,23 +56,28 @@ class Anchor(Protocol):
 
 
 class FolderAnchor:
-    """Notes as ``checkpoint-<size>.note`` in a folder, made if missing.
+    """Notes as ``checkpoint-<size>.note`` in a folder, made if missing unless ``must_exist``.
+
+    One that must exist is away when it is not there: nothing is written under the mount point of
+    a disk that is not mounted.
 
     A home restored from an older backup goes on in a branch, a folder ``branch-0001`` inside
     (docs/decisions/0013-backup.md). What was anchored before stays for everybody to see.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, must_exist: bool = False) -> None:
         self._path = Path(path)
+        self._must_exist = must_exist
 
     @property
     def name(self) -> str:
-        return f"folder {self._path.name}"
+        # Of several folders most are called the same: the folder above tells them apart.
+        return f"folder {'/'.join(self._path.parts[-2 if self._must_exist else -1 :])}"
 
     def write(self, size: int, note: str) -> None:
         try:
-            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder = self.beside
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             target = folder / f"checkpoint-{size:020d}.note"
             self.keep(target, note.encode())
         except FileExistsError:
@@ -95,20 +103,33 @@ class FolderAnchor:
             draft.unlink(missing_ok=True)
         fsync_folder(target.parent)
 
+    def _check_there(self) -> None:
+        """Raises StorageAway if the folder must exist and does not."""
+        if self._must_exist and not self._path.is_dir():
+            raise StorageAway(
+                f"{self.name} is not there", remedy="mount its disk, or make the folder"
+            )
+
     def latest(self) -> str | None:
         try:
-            folder = self.beside
+            return self.newest(self.beside)
+        except OSError as error:
+            raise StorageAway(f"{self.name} cannot be read: {error.strerror}") from error
+
+    @staticmethod
+    def newest(folder: Path) -> str | None:
+        """The note of the largest tree that lies in ``folder`` itself, or None."""
+        try:
             names = _notes(folder)
             return (folder / names[-1]).read_bytes().decode() if names else None
         except FileNotFoundError:
             return None
         except UnicodeDecodeError:
-            raise LedgerError(f"the last checkpoint in {self.name} is damaged") from None
-        except OSError as error:
-            raise StorageAway(f"{self.name} cannot be read: {error.strerror}") from error
+            raise LedgerError(f"the last checkpoint in folder {folder.name} is damaged") from None
 
     @property
     def beside(self) -> Path:
+        self._check_there()
         branches = self._branches()
         return branches[-1] if branches else self._path
 
@@ -122,7 +143,7 @@ class FolderAnchor:
             raise StorageAway(f"{self.name} cannot be read: {error.strerror}") from error
 
     def fork(self, size: int, note: str) -> None:
-        """Begin a branch with ``note``, which must say what it leaves behind; whole or not."""
+        self._check_there()
         number = len(self._branches()) + 1
         draft = self._path / f".branch-{secrets.token_hex(4)}"
         try:

@@ -20,7 +20,8 @@ from compliance.facts import Evolve
 from storage.anchors import FolderAnchor
 from storage.checkpoint import Checkpoint, parse_note, sign_note
 from storage.context import SYSTEM, Context, new_id
-from storage.destruction_log import Destroyed
+from storage.database import READ_ONLY
+from storage.destruction_log import Destroyed, beyond
 from storage.destructions import Method
 from storage.keys import Keyring
 from storage.models import EmergencyStop
@@ -54,7 +55,8 @@ class Replayed(Evolve):
 
 
 def fork(engine: Engine, keyring: Keyring, anchor: FolderAnchor, backup: str) -> Lost | None:
-    """Begin a branch of the anchors if they have seen more than this database; None: they have not.
+    """Begin a branch of the anchors if they, or the log beside them, have seen more than this
+    database; None: they have not.
 
     The branch's first note is a checkpoint of what is kept, signed, with the lines ``branch
     NUMBER``, ``restored BACKUP`` and ``lost SIZE ROOT``: nobody without the keys can explain a
@@ -71,13 +73,15 @@ def fork(engine: Engine, keyring: Keyring, anchor: FolderAnchor, backup: str) ->
         raise LedgerError("the anchors are signed by another key", remedy="name this home's")
     lost = note.checkpoint
     size, roots = tree(engine, {lost.size})
-    if roots.get(lost.size) == lost.root:
+    with engine.connect().execution_options(**READ_ONLY) as connection:
+        more = beyond(connection, anchor.beside, keyring)
+    if roots.get(lost.size) == lost.root and not more:
         return None
     kept = Checkpoint(lost.origin, size, roots[size])
     root = base64.b64encode(lost.root).decode()
     number = len(anchor.forks()) + 1
-    more = [branch_line(number), f"restored {backup}", f"lost {lost.size} {root}"]
-    anchor.fork(size, sign_note(kept, lost.origin, keyring, more=more))
+    lines = [branch_line(number), f"restored {backup}", f"lost {lost.size} {root}"]
+    anchor.fork(size, sign_note(kept, lost.origin, keyring, more=lines))
     return Lost(lost.size, lost.root, size, roots[size])
 
 

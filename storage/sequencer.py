@@ -9,14 +9,13 @@ PostgreSQL it locks the row.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Engine, Row, insert, select, update
 
-from compliance.errors import LedgerError, StorageAway
+from compliance.errors import Corrupt, LedgerError, StorageAway
 from storage.anchors import Anchor
 from storage.checkpoint import Checkpoint, parse_note, sign_note
 from storage.database import READ_ONLY
@@ -64,6 +63,7 @@ class Sequencer:
         self._batch = batch
         self._behind: tuple[Anchor, ...] = ()
         self._log = DestructionLog(engine, keyring)
+        self._spoilt: Corrupt | None = None
 
     @property
     def behind(self) -> tuple[str, ...]:
@@ -164,16 +164,19 @@ class Sequencer:
         """Sign and anchor the tree when 60 s or 1,000 entries have passed (or ``force``).
 
         The note goes outside first and then into the database, so that the
-        outside is never behind what the database claims to have anchored.
+        outside is never behind what the database claims to have anchored. It
+        says how long the log of destructions beside it is.
 
         Raises:
             StorageAway: no anchor took it; nothing was recorded, call again.
             LedgerError: an anchor holds a different tree of this size.
+            Corrupt: a log of destructions was altered; the checkpoint was made all the same.
         """
+        self._spoilt = None
         with self._engine.begin() as connection:
             head = self._lock_head(connection)
             last = connection.execute(
-                select(LedgerCheckpoint.size, LedgerCheckpoint.note, LedgerCheckpoint.at)
+                select(*LedgerCheckpoint.__table__.c)
                 .order_by(LedgerCheckpoint.size.desc())
                 .limit(1)
             ).one_or_none()
@@ -182,7 +185,9 @@ class Sequencer:
                     self._behind = self._anchor(last.size, last.note, self._behind)
                 return None
             checkpoint = Checkpoint(self._origin, head.size, _frontier(head).root())
-            note = sign_note(checkpoint, self._origin, self._keyring)
+            before = Checkpoint(self._origin, *((last.size, last.root) if last else (0, bytes(32))))
+            log = self._log.length(connection, head.size, last.note if last else "", before)
+            note = sign_note(checkpoint, self._origin, self._keyring, more=[log.line()])
             missed = self._anchor(checkpoint.size, note, self._anchors)
             if self._anchors and len(missed) == len(self._anchors):
                 raise StorageAway(
@@ -195,26 +200,22 @@ class Sequencer:
                 )
             )
         self._behind = missed
-        self.carry_destructions()
+        if self._spoilt is not None:
+            raise self._spoilt
         return checkpoint
 
-    def carry_destructions(self) -> None:
-        """Copy the entries of destruction under the last checkpoint to beside the anchors.
-
-        An anchor that is away is tried again with the next checkpoint.
-        """
-        for anchor in self._anchors:
-            with contextlib.suppress(StorageAway, OSError):
-                if anchor.beside is not None:
-                    self._log.catch_up(anchor.beside)
-
-    @staticmethod
-    def _anchor(size: int, note: str, anchors: Sequence[Anchor]) -> tuple[Anchor, ...]:
+    def _anchor(self, size: int, note: str, anchors: Sequence[Anchor]) -> tuple[Anchor, ...]:
+        """Write the note, after the entries of destruction it covers; returns who missed it."""
         missed = []
         for anchor in anchors:
             try:
+                try:
+                    if anchor.beside is not None:
+                        self._log.catch_up(anchor.beside, size=size)
+                except Corrupt as error:  # the ledger must be signed on
+                    self._spoilt = error
                 anchor.write(size, note)
-            except StorageAway:
+            except (StorageAway, OSError):
                 missed.append(anchor)
         return tuple(missed)
 

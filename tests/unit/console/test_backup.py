@@ -227,6 +227,42 @@ def test_an_altered_log_of_destructions_is_refused(
         assert not (tmp_path / "h").exists()
 
 
+def test_a_log_whose_end_was_cut_is_refused(admin: ConsoleHome, file: Path, tmp_path: Path) -> None:
+    free_the_line(admin)
+    admin.sign_in(Role.COMPLIANCE)
+    assert admin.candor("subject", "13900000101", "erase", "--yes").code == 0
+    log = admin.root / "anchors" / "destructions.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    words = ("restore", str(file), "--home", str(tmp_path / "h"), "--anchors", str(log.parent))
+    for left in (len(lines) - 1, 0):
+        log.write_bytes(b"".join(lines[:left]))
+        ran = candor(*words)
+        assert (ran.code, f"has {left} lines" in ran.err) == (1, True)
+    log.unlink()
+    assert candor(*words).code == 1
+    assert not (tmp_path / "h").exists()
+    log.write_bytes(b"".join(lines))
+    assert candor(*words).code == 0
+
+
+def test_a_machine_that_went_down_between_a_line_and_its_note(
+    admin: ConsoleHome, file: Path, tmp_path: Path
+) -> None:
+    free_the_line(admin)
+    admin.sign_in(Role.COMPLIANCE)
+    anchors = admin.root / "anchors"
+    before = set(anchors.glob("*.note"))
+    assert admin.candor("subject", "13900000101", "erase", "--yes").code == 0
+    for note in set(anchors.glob("*.note")) - before:
+        note.unlink()
+    again, told = restored(admin, file, tmp_path / "again", "--anchors", str(anchors))
+    assert told["again"]["persons"] == 1
+    (branch,) = (again.root / "anchors").glob("branch-*")  # the lines stay beside their ledger
+    again.sign_in(Role.AUDITOR)
+    assert again.candor("ledger", "verify").code == 0
+    assert "subject.erase" in (branch / "destructions.jsonl").read_text()
+
+
 def test_a_rolled_back_database_is_refused_and_no_branch_can_be_forged(
     admin: ConsoleHome, file: Path, tmp_path: Path
 ) -> None:
