@@ -9,12 +9,25 @@ beginning; on PostgreSQL they end with the transaction. Why each is needed:
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, LargeBinary, Table, func, select
+from sqlalchemy import (
+    ClauseElement,
+    Connection,
+    CursorResult,
+    Executable,
+    LargeBinary,
+    Table,
+    func,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from storage.base import Base
 
@@ -80,24 +93,55 @@ def insert_many(
     if not rows:
         return
     connection = executor if isinstance(executor, Connection) else executor.connection()
-    dialect = connection.dialect
-    compiled = table.insert().compile(dialect=dialect, column_keys=list(columns))
-    if compiled.insert_prefetch:  # defaults made in Python: theirs to fill in
-        connection.execute(table.insert(), [dict(zip(columns, row, strict=True)) for row in rows])
-        return
-    by_column: list[Sequence[Any]] | None = None
-    for position, name in enumerate(columns):
-        kind = table.c[name].type
-        if isinstance(kind, LargeBinary):
-            continue  # both drivers take bytes as they are
-        change = kind.dialect_impl(dialect).bind_processor(dialect)
-        if change is not None:
-            by_column = by_column or list(zip(*rows, strict=True))
+    plan = _plan(table, tuple(columns), connection.dialect)
+    given: Sequence[Any] = rows
+    if plan.changes:
+        by_column: list[Sequence[Any]] = list(zip(*rows, strict=True))
+        for position, change in plan.changes:
             changed = {value: change(value) for value in set(by_column[position])}
             by_column[position] = [changed[value] for value in by_column[position]]
-    given: Sequence[Any] = rows if by_column is None else list(zip(*by_column, strict=True))
-    if not compiled.positional:
+        given = list(zip(*by_column, strict=True))
+    if not plan.positional:
         given = [dict(zip(columns, row, strict=True)) for row in given]
-    elif list(compiled.positiontup or ()) != list(columns):
-        raise AssertionError("the compiler has put the columns in another order")
-    connection.exec_driver_sql(str(compiled), list(given))
+    connection.exec_driver_sql(plan.statement, list(given))
+
+
+def run(connection: Connection, statement: Executable, **values: object) -> CursorResult[Any]:
+    """Execute one statement of the hot path: its text is made once, ``values`` go to the driver
+    as they are, so they are text, integers and bytes."""
+    text, names = _text(statement, connection.dialect)
+    given = values if names is None else tuple(values[name] for name in names)
+    return connection.exec_driver_sql(text, given)
+
+
+@functools.lru_cache(maxsize=64)
+def _text(statement: Executable, dialect: Dialect) -> tuple[str, tuple[str, ...] | None]:
+    """The statement as this driver reads it, and its parameters' names where it counts them."""
+    assert isinstance(statement, ClauseElement)
+    compiled = statement.compile(dialect=dialect)
+    assert isinstance(compiled, SQLCompiler)
+    return str(compiled), tuple(compiled.positiontup or ()) if compiled.positional else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How the driver takes rows: the statement, and what it wants converted, by position."""
+
+    statement: str
+    positional: bool
+    changes: tuple[tuple[int, Callable[[Any], Any]], ...]
+
+
+@functools.lru_cache(maxsize=64)
+def _plan(table: Table, columns: tuple[str, ...], dialect: Dialect) -> _Plan:
+    compiled = table.insert().compile(dialect=dialect, column_keys=list(columns))
+    if compiled.insert_prefetch or (compiled.positional and compiled.positiontup != list(columns)):
+        raise ValueError(f"{table.name}: every column is given, in this order")
+    changes = []
+    for position, name in enumerate(columns):
+        kind = table.c[name].type
+        # Both drivers take bytes as they are.
+        change = kind.dialect_impl(dialect).bind_processor(dialect)
+        if change is not None and not isinstance(kind, LargeBinary):
+            changes.append((position, change))
+    return _Plan(str(compiled), bool(compiled.positional), tuple(changes))

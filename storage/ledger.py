@@ -11,6 +11,7 @@ goes in as a keyed commitment. Format: ``docs/formats/ledger.md``.
 from __future__ import annotations
 
 import base64
+import functools
 import hmac
 import json
 import os
@@ -22,7 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import Engine, Table, bindparam, func, insert, select, update
+from sqlalchemy import Engine, Table, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from compliance.errors import BadInput, LedgerError, StorageError
@@ -30,7 +31,7 @@ from compliance.facts import Evolve
 from storage.anchors import Anchor, FolderAnchor
 from storage.checkpoint import verifier_key
 from storage.database import READ_ONLY
-from storage.dialects import insert_many, insert_or_ignore
+from storage.dialects import insert_many, insert_or_ignore, run
 from storage.ledger_tables import (
     LedgerChain,
     LedgerCheckpoint,
@@ -109,8 +110,7 @@ _MOVE = (
     .where(_CHAIN.c.node == bindparam("of_node"))
     .values(seq=bindparam("to_seq"), leaf_hash=bindparam("to_hash"))
 )
-_WRITE = insert(_OUTBOX)
-_FEW = 8  # for more rows preparing a quicker insert pays
+_OUTBOX_COLUMNS = ("node", "node_seq", "prev_hash", "leaf_hash", "kind", "body", "at")
 
 
 def append(session: Session, *, node: str, kind: str, actor: str, at: datetime, body: Body) -> str:
@@ -130,65 +130,57 @@ def append_all(session: Session, *, node: str, entries: Iterable[Entry]) -> list
     if not _NODE.fullmatch(node):
         raise BadInput("not a node name", field="ledger")
     connection = session.connection()
-    tail = connection.execute(_TAIL, {"of_node": node}).one_or_none()
+    tail = run(connection, _TAIL, of_node=node).one_or_none()
     if tail is None:
         insert_or_ignore(connection, LedgerChain, node=node, seq=0, leaf_hash=_START)
         insert_or_ignore(connection, LedgerSequenced, node=node, seq=0, leaf_hash=_START)
-        tail = connection.execute(_TAIL, {"of_node": node}).one()
+        tail = run(connection, _TAIL, of_node=node).one()
     seq, prev = int(tail.seq), bytes(tail.leaf_hash)
-    rows: list[dict[str, object]] = []
+    rows: list[tuple[object, ...]] = []
     leaves: list[str] = []
     for entry in entries:
         seq += 1
         data = _encode(node, seq, prev, entry)
         leaf = leaf_hash(data)
-        rows.append(
-            {
-                "node": node,
-                "node_seq": seq,
-                "prev_hash": prev,
-                "leaf_hash": leaf,
-                "kind": entry.kind,
-                "body": data,
-                "at": entry.at,
-            }
-        )
+        rows.append((node, seq, prev, leaf, entry.kind, data, entry.at))
         leaves.append(leaf.hex())
         prev = leaf
     if rows:
-        if len(rows) > _FEW:
-            columns = tuple(rows[0])
-            insert_many(connection, _OUTBOX, columns, [tuple(row.values()) for row in rows])
-        else:
-            connection.execute(_WRITE, rows)
-        connection.execute(_MOVE, {"of_node": node, "to_seq": seq, "to_hash": prev})
+        insert_many(connection, _OUTBOX, _OUTBOX_COLUMNS, rows)
+        run(connection, _MOVE, of_node=node, to_seq=seq, to_hash=prev)
     return leaves
 
 
+# What json.dumps would make anew for every entry.
+_JSON = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+).encode
+
+
 def _encode(node: str, seq: int, prev: bytes, entry: Entry) -> bytes:
-    if not _KIND.fullmatch(entry.kind):
-        raise BadInput("not an entry kind", field="ledger")
-    if entry.at.tzinfo is None:
-        raise BadInput("an entry's time needs a time zone", field="at")
+    """The entry's bytes: JSON whose keys are sorted, without spaces."""
     for key, value in entry.body.items():
-        if not _KEY.fullmatch(key):
-            raise BadInput("not a field name of a ledger entry", field="ledger")
+        _named(key, _KEY, "not a field name of a ledger entry")
         _check(key, value)
     _check("actor", entry.actor)
-    envelope = {
-        "v": 1,
-        "node": node,
-        "seq": seq,
-        "prev": prev.hex(),
-        "kind": entry.kind,
-        "actor": entry.actor,
-        "at": entry.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-        "body": dict(entry.body),
-    }
-    text = json.dumps(
-        envelope, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-    return text.encode()
+    _named(entry.kind, _KIND, "not an entry kind")
+    return (
+        f'{{"actor":{_JSON(entry.actor)},"at":"{_written(entry.at)}","body":{_JSON(dict(entry.body))},'
+        f'"kind":"{entry.kind}","node":"{node}","prev":"{prev.hex()}","seq":{seq},"v":1}}'
+    ).encode()
+
+
+@functools.lru_cache(maxsize=16)
+def _written(at: datetime) -> str:
+    if at.tzinfo is None:
+        raise BadInput("an entry's time needs a time zone", field="at")
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+@functools.lru_cache(maxsize=1024)
+def _named(name: str, pattern: re.Pattern[str], otherwise: str) -> None:
+    if not pattern.fullmatch(name):
+        raise BadInput(otherwise, field="ledger")
 
 
 def _check(key: str, value: object) -> None:

@@ -11,16 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from sqlalchemy import Connection, Engine, Row, insert, select, update
+from sqlalchemy import Connection, Engine, Row, Table, insert, select, update
 
 from compliance.errors import Corrupt, LedgerError, StorageAway
 from storage.anchors import Anchor
 from storage.checkpoint import Checkpoint, parse_note, sign_note
 from storage.database import READ_ONLY
 from storage.destruction_log import DestructionLog
-from storage.dialects import insert_or_ignore
+from storage.dialects import insert_many, insert_or_ignore
 from storage.keys import Keyring
 from storage.ledger_tables import (
     LedgerCheckpoint,
@@ -32,6 +32,10 @@ from storage.ledger_tables import (
 )
 from storage.merkle import Frontier, leaf_hash
 
+if TYPE_CHECKING:  # which compares with verify_start, below
+    from storage.further_anchors import FurtherAnchors
+
+_LEAVES = cast(Table, LedgerLeaf.__table__)
 AnyRow: TypeAlias = "Row[*tuple[Any, ...]]"
 
 CHECKPOINT_EVERY = timedelta(seconds=60)
@@ -54,6 +58,7 @@ class Sequencer:
         origin: str,
         *,
         batch: int = 4096,
+        further: FurtherAnchors | None = None,
     ) -> None:
         Checkpoint(origin, 0, bytes(32)).text()  # a bad origin fails here, not at midnight
         self._engine = engine
@@ -61,13 +66,31 @@ class Sequencer:
         self._anchors = tuple(anchors)
         self._origin = origin
         self._batch = batch
+        self._further = further
         self._behind: tuple[Anchor, ...] = ()
         self._log = DestructionLog(engine, keyring)
         self._spoilt: Corrupt | None = None
 
     @property
     def behind(self) -> tuple[str, ...]:
-        return tuple(anchor.name for anchor in self._behind)
+        further = self._further.behind if self._further is not None else ()
+        return (*(anchor.name for anchor in self._behind), *further)
+
+    @property
+    def has_further(self) -> bool:
+        """Whether :meth:`carry` has anywhere to go."""
+        return bool(self._further)
+
+    def carry(self) -> None:
+        """Take the newest checkpoint to the further anchors; may wait for a network.
+
+        Safe beside the other methods in another thread.
+
+        Raises:
+            LedgerError: one of them has seen more, or another tree, than this database.
+        """
+        if self._further is not None:
+            self._further.catch_up()
 
     # ------------------------------------------------------------ indices
 
@@ -88,13 +111,11 @@ class Sequencer:
             perfect: list[tuple[int, int, bytes]] = []
             leaves = []
             for row in rows:
-                leaves.append(
-                    {"index": frontier.size, "leaf_hash": row.leaf_hash, "outbox_id": row.id}
-                )
+                leaves.append((frontier.size, row.leaf_hash, row.id))
                 frontier.append(row.leaf_hash, perfect)
             if not leaves:
                 return 0
-            connection.execute(insert(LedgerLeaf), leaves)
+            insert_many(connection, _LEAVES, ("index", "leaf_hash", "outbox_id"), leaves)
             kept = [
                 {"level": level, "index": index, "hash": node}
                 for level, index, node in perfect
@@ -160,8 +181,12 @@ class Sequencer:
 
     # ------------------------------------------------------------ checkpoints
 
-    def checkpoint(self, now: datetime, *, force: bool = False) -> Checkpoint | None:
+    def checkpoint(
+        self, now: datetime, *, force: bool = False, carry: bool = True
+    ) -> Checkpoint | None:
         """Sign and anchor the tree when 60 s or 1,000 entries have passed (or ``force``).
+
+        Further anchors follow at once unless ``carry`` is false: then :meth:`carry` must.
 
         The note goes outside first and then into the database, so that the
         outside is never behind what the database claims to have anchored. It
@@ -172,6 +197,13 @@ class Sequencer:
             LedgerError: an anchor holds a different tree of this size.
             Corrupt: a log of destructions was altered; the checkpoint was made all the same.
         """
+        try:
+            return self._sign(now, force)
+        finally:
+            if carry:
+                self.carry()
+
+    def _sign(self, now: datetime, force: bool) -> Checkpoint | None:
         self._spoilt = None
         with self._engine.begin() as connection:
             head = self._lock_head(connection)
@@ -274,17 +306,22 @@ def verify_start(engine: Engine, anchors: Sequence[Anchor], keyring: Keyring) ->
         LedgerError: the tree is shorter than, or inconsistent with, the last
             outside checkpoint or its own records: rolled back, cut, edited; or
             the database has checkpoints and no anchor has any.
-        StorageAway: an anchor does not answer.
+        StorageAway: an anchor does not answer, and no other one holds a checkpoint.
     """
     outside: list[tuple[str, Checkpoint]] = []
+    away: StorageAway | None = None
     for anchor in anchors:
-        note = anchor.latest()
+        try:
+            note, forks = anchor.latest(), anchor.forks()
+        except StorageAway as error:  # it is compared when it is back: FurtherAnchors
+            away = error
+            continue
         if note is not None:
             parsed = parse_note(note)
             if not parsed.verify(parsed.checkpoint.origin, keyring.public_key()):
                 raise LedgerError(f"the last checkpoint in {anchor.name} is signed by another key")
             outside.append((anchor.name, parsed.checkpoint))
-        for number, fork in enumerate(map(parse_note, anchor.forks()), 1):
+        for number, fork in enumerate(map(parse_note, forks), 1):
             if not fork.verify(fork.checkpoint.origin, keyring.public_key()):
                 raise LedgerError(f"a branch in {anchor.name} is signed by another key")
             if branch_line(number) not in fork.text.splitlines()[3:]:  # an old note, put there
@@ -292,6 +329,8 @@ def verify_start(engine: Engine, anchors: Sequence[Anchor], keyring: Keyring) ->
                     f"branch {number} in {anchor.name} was not begun by a restore",
                     remedy="compare the anchors with another copy of them",
                 )
+    if away is not None and not outside:
+        raise away
     with engine.connect().execution_options(**READ_ONLY) as connection:
         head = connection.execute(select(*LedgerHead.__table__.c)).one_or_none()
         kept = connection.execute(select(LedgerCheckpoint.size, LedgerCheckpoint.root)).all()
