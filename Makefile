@@ -36,9 +36,9 @@ demo: $(RUN_STAMP) ## twenty real calls, six at a time, checked against the call
 	$(BIN)/candor demo --home demo-home
 
 # Whole calls are timed, so they have the machine to themselves; the rest shares its cores.
-test: $(DEV_STAMP) lint types ## every test that CI runs (under 15 minutes on two cores)
+test: $(DEV_STAMP) lint types ## lint, types, every test but those with a target of their own (under 15 minutes)
 	$(BIN)/python -m pytest -q --durations=8 -n auto --dist loadfile tests/races tests/asr tests/unit tests/wire tests/sim
-	$(BIN)/python -m pytest -q --durations=8 tests/scenarios tests/faults
+	$(BIN)/python -m pytest -q --durations=8 tests/scenarios
 
 lint: $(DEV_STAMP) ## ruff: lint and format
 	$(BIN)/ruff check .
@@ -59,8 +59,8 @@ scenarios: $(DEV_STAMP) ## whole calls, judged by the recorded audio
 softphones: $(DEV_STAMP) ## real baresip and linphonec, headless (packages baresip, linphone-cli)
 	$(BIN)/python -m pytest -q -m softphone tests/softphones
 
-faults: $(DEV_STAMP) ## processes killed in mid-call
-	$(BIN)/python -m pytest -q tests/faults tests/races
+faults: $(DEV_STAMP) ## whole calls while something dies: processes, disk, database (minutes)
+	$(BIN)/python -m pytest -q --durations=8 tests/faults
 
 fuzz: $(DEV_STAMP) ## the pure core under thousands of new examples (minutes)
 	CANDOR_EXAMPLES=fuzz $(BIN)/python -m pytest -q -n auto --timeout 1800 $$(grep -rl 'from hypothesis' tests/unit tests/sim)
