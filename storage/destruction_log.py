@@ -18,6 +18,7 @@ import json
 import os
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -42,12 +43,13 @@ _LINE = re.compile(r"destructions (0|[1-9][0-9]{0,18}) ([A-Za-z0-9+/]{43}=)")
 
 @dataclass(frozen=True, slots=True)
 class Destroyed(Evolve):
-    """One line: the entry's place in its ledger, its kind and body, and its 32-byte leaf."""
+    """One line: the entry's place in its ledger, its kind, time and body, its 32-byte leaf."""
 
     index: int
     kind: str
+    at: datetime
     body: dict[str, Any]
-    leaf: bytes = b""
+    leaf: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +200,12 @@ def _check_length(keyring: Keyring, place: Path, lines: list[Destroyed]) -> None
         )
 
 
+def done(connection: Connection) -> frozenset[bytes]:
+    """Leaves of the destructions that this database itself went through."""
+    query = select(LedgerOutbox.leaf_hash).where(LedgerOutbox.kind.in_(KINDS))
+    return frozenset(bytes(leaf) for leaf in connection.scalars(query))
+
+
 def beyond(connection: Connection, folder: Path, keyring: Keyring) -> bool:
     """Whether the log in ``folder`` holds a line that this database's ledger does not.
 
@@ -223,7 +231,8 @@ def _parse(keyring: Keyring, data: bytes) -> tuple[list[Destroyed], int, str]:
             index, text, mac = int(line["index"]), str(line["entry"]), str(line["mac"])
             entry = json.loads(text)
             leaf = leaf_hash(text.encode())
-            destroyed = Destroyed(index, str(entry["kind"]), dict(entry["body"]), leaf)
+            at = datetime.fromisoformat(entry["at"])
+            destroyed = Destroyed(index, str(entry["kind"]), at, dict(entry["body"]), leaf)
         except (ValueError, KeyError, TypeError):
             raise _altered(number) from None
         digest = _digest(keyring, digest, index, text.encode())

@@ -69,6 +69,17 @@ def commitment(keyring: Keyring, record: str, number_index: bytes) -> str:
     return hmac.digest(key, number_index, "sha256").hex()
 
 
+def hide(keyring: Keyring, record: str, refusal_index: bytes) -> str:
+    """The keyed hash of a withdrawn number, so that only this home's keys can read it."""
+    pad = keyring.blind("destruction.refusal", record.encode())
+    return bytes(a ^ b for a, b in zip(refusal_index, pad, strict=True)).hex()
+
+
+def reveal(keyring: Keyring, record: str, hidden: str) -> bytes:
+    """What :func:`hide` hid."""
+    return bytes.fromhex(hide(keyring, record, bytes.fromhex(hidden)))
+
+
 def write(context: Context, session: Session, records: Sequence[Record]) -> None:
     """Records and their ledger entries, in the transaction of what they are about."""
     entries = []

@@ -8,6 +8,7 @@ stops; what was destroyed since goes again. Only then may anybody use the home.
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,8 @@ from storage.anchors import FolderAnchor
 from storage.checkpoint import Checkpoint, parse_note, sign_note
 from storage.context import SYSTEM, Context, new_id
 from storage.database import READ_ONLY
-from storage.destruction_log import Destroyed, beyond
-from storage.destructions import Method
+from storage.destruction_log import Destroyed, beyond, done
+from storage.destructions import Method, Why
 from storage.keys import Keyring
 from storage.models import EmergencyStop
 from storage.objects import Objects
@@ -49,7 +50,9 @@ class Replayed(Evolve):
 
     calls: int = 0
     contacts: int = 0
-    persons: int = 0
+    persons: int = 0  # erased on request
+    testers: int = 0  # of a lab home
+    refusals: int = 0  # entries of the refusal list whose term was over
     held: int = 0
     waiting: int = 0
 
@@ -128,25 +131,47 @@ def gone(log: Sequence[Destroyed]) -> frozenset[str]:
 
 
 def replay(store: Store, objects: Objects, log: Sequence[Destroyed], terms: Terms) -> Replayed:
-    """Destroy again what the log says; may be repeated. Each leaves a record of its own."""
-    calls = contacts = persons = held = 0
+    """Destroy again what the log says; may be repeated. Each leaves a record of its own.
+
+    What the database's own ledger holds was done before the backup: who was erased then and
+    came again with a new consent stays.
+    """
+    with store.engine.connect().execution_options(**READ_ONLY) as connection:
+        before = done(connection)
+    counts: Counter[str] = Counter()
     for line in log:
-        body = line.body
-        if body.get("method") == Method.FORGET:
-            continue  # of a live call: never in a backup
+        if line.leaf in before:
+            continue
         try:
-            if line.kind == "subject.erase":
-                persons += bool(body.get("record")) and store.subjects.erase_again(
-                    body["record"], body["commitment"], terms.recording_until
-                )
-            elif body.get("attempt"):
-                calls += store.retention.destroy_again(body["attempt"], body["reason"])
-            elif body.get("contacts"):
-                contacts += store.retention.purge_again(body["contacts"], body["reason"])
+            counts.update(_again(store, line, terms))
         except TooEarlyToDestroy:
-            held += 1
-    waiting = store.retention.complete(objects)
-    return Replayed(calls, contacts, persons, held, waiting)
+            counts["held"] += 1
+    return Replayed(**counts, waiting=store.retention.complete(objects))
+
+
+def _again(store: Store, line: Destroyed, terms: Terms) -> dict[str, int]:
+    body = line.body
+    if body.get("method") == Method.FORGET:
+        return {}  # of a live call: never in a backup
+    if line.kind == "subject.erase":
+        if not body["record"]:
+            return {}  # nothing was left to erase
+        again = store.subjects.erase_again(
+            body["record"],
+            body["commitment"],
+            terms.recording_until,
+            withdrawn=body.get("withdrawn", ""),
+            at=line.at,
+        )
+        return {"persons": int(again)}
+    if body.get("attempt"):
+        return {"calls": int(store.retention.destroy_again(body["attempt"], body["reason"]))}
+    if body.get("contacts"):
+        return {"contacts": store.retention.purge_again(body["contacts"], body["reason"])}
+    if body.get("reason") == Why.LIST_OVER:
+        return {"refusals": store.retention.purge_refusals_again(line.at)}
+    # What is left of the kinds: a tester who was taken off a lab home's list.
+    return {"testers": int(store.testers.remove_again(body["record"], body["commitment"]))}
 
 
 def join_anchors(newer: Path, mine: Path) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Engine, delete, func, select
+from sqlalchemy import ColumnElement, Engine, and_, delete, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from compliance.clock import Clock
@@ -309,7 +309,13 @@ class Retention:
                     "a contact that must go was on the line when the backup was made",
                     remedy="wait a minute for its lease to end, then restore again",
                 )
+        with self._context.write() as session:
+            session.execute(due.forget_refused_numbers())
         return gone
+
+    def purge_refusals_again(self, at: datetime) -> int:
+        """Destroy entries of the refusal list whose term was over at ``at``."""
+        return self._purge_refusals(SYSTEM, self._context.clock.wall(), {}, no_step, over=at)
 
     # ------------------------------------------------------------ contacts
 
@@ -385,24 +391,30 @@ class Retention:
 
     # ------------------------------------------------------------ refusals
 
-    def _purge_refusals(self, by: str, now: datetime, what: dict[str, int], step: Step) -> int:
+    def _purge_refusals(
+        self,
+        by: str,
+        now: datetime,
+        what: dict[str, int],
+        step: Step,
+        *,
+        over: datetime | None = None,
+    ) -> int:
         """Entries of the refusal list whose term is over. The withdrawal stays (S12)."""
-        context = self._context
+        context, ended = self._context, and_(RefusalRow.until <= (over or now), ~refusal_held())
         with context.write() as session:
             take_turn(session)
-            over = session.scalars(
-                select(RefusalRow.id).where(RefusalRow.until <= now, ~refusal_held())
-            ).all()
-            if not over:
+            found = session.scalars(select(RefusalRow.id).where(ended)).all()
+            if not found:
                 return 0
-            session.execute(delete(RefusalRow).where(RefusalRow.until <= now, ~refusal_held()))
+            session.execute(delete(RefusalRow).where(ended))
             step("refusals deleted")
-            rows = {"refusals": len(over)}
+            rows = {"refusals": len(found)}
             record = Record(new_id(), now, by, Method.DELETE_ROWS, Why.LIST_OVER, rows)
             destructions.write(context, session, [record])
         step("refusals committed")
         _count(what, rows)
-        return len(over)
+        return len(found)
 
 
 def check_server_clock(engine: Engine, clock: Clock) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import CursorResult, delete, insert, select
+from sqlalchemy import CursorResult, delete, insert, select, union
 from sqlalchemy.orm import Session
 
 from compliance.errors import BadInput, StorageError, TooEarlyToDestroy
@@ -40,7 +40,7 @@ from storage.models import (
     RecordingTrack,
     Target,
 )
-from storage.refusals import refusals_of, withdraw, withdrawn_at
+from storage.refusals import number_of, refusals_of, withdraw, withdrawn_at
 from storage.requests import consent_of
 
 ERASED = "delete_rows_shred_keys"  # the method, as the destruction record names it
@@ -168,7 +168,7 @@ class Subjects:
                 tester_since=session.scalar(
                     select(LabTester.confirmed_at).where(LabTester.number_index == index)
                 ),
-                destructions=self._destructions(session, number),
+                destructions=self._destructions(session, index),
             )
 
     def _contacts(self, session: Session, index: bytes) -> tuple[HeldContact, ...]:
@@ -204,7 +204,7 @@ class Subjects:
             )
         return tuple(found)
 
-    def _destructions(self, session: Session, number: Number) -> tuple[HeldDestruction, ...]:
+    def _destructions(self, session: Session, index: bytes) -> tuple[HeldDestruction, ...]:
         rows = session.execute(
             select(Destruction, Person.name)
             .outerjoin(Person, Person.id == Destruction.by)
@@ -213,12 +213,13 @@ class Subjects:
         return tuple(
             HeldDestruction(row.id, row.at, row.by, name or "", row.method, row.reason, row.what)
             for row, name in rows
-            if hmac.compare_digest(self._commitment(row.id, number), row.commitment)
+            if self._named(row.id, row.commitment, index)
         )
 
-    def _commitment(self, record: str, number: Number) -> str:
-        context = self._context
-        return destructions.commitment(context.keyring, record, context.number_index(number))
+    def _named(self, record: str, commitment: str, index: bytes) -> bool:
+        """Whether a destruction record is about the person of this number."""
+        computed = destructions.commitment(self._context.keyring, record, index)
+        return hmac.compare_digest(computed, commitment)
 
     # ------------------------------------------------------------ erasure
 
@@ -237,42 +238,70 @@ class Subjects:
         """
         context = self._context
         context.require(actor, "subject.erase", Role.COMPLIANCE)
-        return self._erase(actor.id, number, keep_until)
+        index, hidden = context.number_index(number), context.refusal_index(number)
+        return self._erase(actor.id, index, hidden, keep_until)
 
     def erase_again(
-        self, record: str, commitment: str, keep_until: Callable[[datetime], datetime]
+        self,
+        record: str,
+        commitment: str,
+        keep_until: Callable[[datetime], datetime],
+        *,
+        withdrawn: str,
+        at: datetime,
     ) -> bool:
         """Erase whom a record of the log of destructions names; False: nobody here.
 
-        For a restored backup, from which the erasure is missing (D14).
+        For a restored backup, from which the erasure of ``at`` is missing (D14). ``withdrawn``
+        is the number on the list of withdrawals, hidden; it goes there even if nothing else of
+        the person is here. Without it the number is looked for, as a contact or a tester.
 
         Raises:
             TooEarlyToDestroy: the person is under a legal hold here.
         """
         context = self._context
-        with context.read() as session:
-            rows = session.execute(
-                select(ContactRow.id, ContactRow.number_index, ContactRow.number_sealed)
-            )
-            sealed = [
-                (row.id, row.number_sealed)
-                for row in rows
-                if hmac.compare_digest(
-                    destructions.commitment(context.keyring, record, row.number_index), commitment
+        hidden = destructions.reveal(context.keyring, record, withdrawn) if withdrawn else None
+        if hidden is not None:
+            with context.write() as session:
+                withdraw(session, hidden, at)
+                context.log(
+                    session, "withdrawal.again", SYSTEM, context.clock.wall(), erased=record
                 )
-            ]
-        if not sealed:
-            return False
-        number = context.unseal(sealed[0][1], "contacts", "number", sealed[0][0])
-        self._erase(SYSTEM, Number(number), keep_until)
-        return True
+        with context.read() as session:
+            known = union(*(select(t.number_index) for t in (ContactRow, LabTester, AttemptRow)))
+            indexes = [bytes(index) for index in session.scalars(known)]
+            index = next((i for i in indexes if self._named(record, commitment, i)), None)
+            if index is None:
+                return False
+            if hidden is None:
+                hidden = self._refusal_index(session, index)
+        return bool(self._erase(SYSTEM, index, hidden, keep_until, at).record)
+
+    def _refusal_index(self, session: Session, index: bytes) -> bytes | None:
+        """Of a person of whom only the other keyed hash is known; None: the number is gone."""
+        context = self._context
+        contact = session.scalar(
+            select(ContactRow).where(ContactRow.number_index == index).limit(1)
+        )
+        if contact is not None:
+            return context.refusal_index(number_of(context, session, contact.id))
+        tester = session.scalar(select(LabTester).where(LabTester.number_index == index))
+        if tester is None:
+            return None
+        uri = context.unseal(tester.uri_sealed, "lab_testers", "uri", tester.id)
+        return context.refusal_index(Number(uri))
 
     def _erase(
-        self, by: str, number: Number, keep_until: Callable[[datetime], datetime]
+        self,
+        by: str,
+        index: bytes,
+        hidden: bytes | None,
+        keep_until: Callable[[datetime], datetime],
+        at: datetime | None = None,
     ) -> Erasure:
+        """``hidden``: the number's place on the list of withdrawals, from ``at`` or now."""
         context, now = self._context, self._context.clock.wall()
         self._settle(now)  # what a dead process left open would look like a live call
-        index = context.number_index(number)
         with context.write() as session:
             take_turn(session)
             held = _hold(session, index, now)
@@ -281,7 +310,8 @@ class Subjects:
                     "this number or one of its calls is under a legal hold; nothing was erased",
                     remedy="candor hold list",
                 )
-            lock(session, Guarded.REFUSAL, context.refusal_index(number))  # withdrawn below
+            if hidden is not None:
+                lock(session, Guarded.REFUSAL, hidden)  # withdrawn below
             contacts = session.scalars(
                 select(ContactRow.id).where(ContactRow.number_index == index)
             ).all()
@@ -303,9 +333,12 @@ class Subjects:
             person_gone = any(what.values())
             kept, objects = self._erase_calls(session, index, keep_until, by, now, what)
             what = {table: rows for table, rows in what.items() if rows}
-            record = self._write_down(session, by, number, now, what, kept, objects, contacts)
-            if person_gone:
-                withdraw(session, context.refusal_index(number), now)
+            withdrawn = hidden if person_gone else None
+            record = self._write_down(
+                session, by, index, now, what, kept, objects, contacts, withdrawn
+            )
+            if withdrawn is not None:
+                withdraw(session, withdrawn, at or now)
             session.delete(held)
             for campaign in sorted(campaigns):
                 finish_if_exhausted(context, session, campaign, now)
@@ -358,16 +391,17 @@ class Subjects:
         self,
         session: Session,
         by: str,
-        number: Number,
+        index: bytes,
         now: datetime,
         what: Mapping[str, int],
         kept: Sequence[tuple[str, datetime]],
         objects: Sequence[str],
         contacts: Sequence[str],
+        withdrawn: bytes | None,
     ) -> str:
-        context = self._context
+        context, keyring = self._context, self._context.keyring
         record = new_id() if what else ""
-        commitment = self._commitment(record, number) if record else ""
+        commitment = destructions.commitment(keyring, record, index) if record else ""
         leaf = context.log(
             session,
             "subject.erase",
@@ -380,6 +414,7 @@ class Subjects:
             commitment=commitment,
             kept=[[attempt, until.isoformat()] for attempt, until in kept],
             destroyed=list(objects),
+            withdrawn=destructions.hide(keyring, record, withdrawn) if withdrawn else "",
         )
         if record:
             session.execute(

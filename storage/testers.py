@@ -8,6 +8,7 @@ to say; the gate asks them again before every call.
 
 from __future__ import annotations
 
+import hmac
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,8 +18,9 @@ from sqlalchemy.orm import Session
 
 from compliance.errors import BadInput
 from compliance.facts import Actor, Evolve, HomeKind, Number, Role, SourceKind
-from storage import ledger
-from storage.context import Context, new_id
+from storage import destructions, ledger
+from storage.context import SYSTEM, Context, new_id
+from storage.destructions import Method, Record, Why
 from storage.models import Batch, ContactRow, LabTester
 from storage.refusals import withdrawn_at
 
@@ -93,8 +95,31 @@ class Testers:
             row = _row(session, context.number_index(Number(uri)))
             if row is None:
                 raise BadInput("this URI is not on the list", field="uri")
-            session.delete(row)
-            context.log(session, "tester.remove", actor.id, context.clock.wall(), tester=row.id)
+            self._remove(session, row, actor.id)
+
+    def remove_again(self, record: str, commitment: str) -> bool:
+        """Take whom a record of the log of destructions names off the list; False: nobody here.
+
+        For a restored backup, from which the removal is missing (D14).
+        """
+        context = self._context
+        with context.write() as session:
+            for row in session.scalars(select(LabTester)).all():
+                named = destructions.commitment(context.keyring, record, row.number_index)
+                if hmac.compare_digest(named, commitment):
+                    self._remove(session, row, SYSTEM)
+                    return True
+        return False
+
+    def _remove(self, session: Session, row: LabTester, by: str) -> None:
+        context, now = self._context, self._context.clock.wall()
+        session.delete(row)
+        context.log(session, "tester.remove", by, now, tester=row.id)
+        what = {"lab_testers": 1}
+        record = Record(
+            new_id(), now, by, Method.DELETE_ROWS, Why.REQUEST, what, number_index=row.number_index
+        )
+        destructions.write(context, session, [record])
 
     def testers(self) -> list[Tester]:
         """Every confirmed URI, longest confirmed first."""

@@ -34,6 +34,10 @@ class Databases(Protocol):
         """
         ...
 
+    def snapshot(self, url: str, near: Path | None = None) -> str:
+        """As :meth:`copy`, of a database that is no template: it may change afterwards."""
+        ...
+
     def files(self, url: str) -> list[Path]:
         """The files a database is in just now."""
         ...
@@ -59,6 +63,9 @@ class SqliteDatabases:
         source.close()
         target.close()
         return made
+
+    def snapshot(self, url: str, near: Path | None = None) -> str:
+        return self.copy(url, near)
 
     def files(self, url: str) -> list[Path]:
         path = Path(_path(url))
@@ -99,6 +106,10 @@ class PostgresDatabases:
             made = self.server.create(f"t{secrets.token_hex(4)}", _path(url))
         self._copies.append((url, made))
         return made
+
+    def snapshot(self, url: str, near: Path | None = None) -> str:
+        self._made.append(f"t{secrets.token_hex(4)}")
+        return self.server.create(self._made[-1], _path(url))
 
     def files(self, url: str) -> list[Path]:
         return self.server.files(_path(url))

@@ -114,6 +114,8 @@ def restore(
                     "contacts": again.contacts,
                     "persons": again.persons,
                     "held": again.held,
+                    "testers": again.testers,
+                    "refusals": again.refusals,
                     "waiting": again.waiting,
                 },
             }
@@ -129,6 +131,8 @@ def restore(
             contacts=again.contacts,
             persons=again.persons,
             held=again.held,
+            testers=again.testers,
+            refusals=again.refusals,
         )
         say_in(made, "restore.stopped")
     if not done.newer_anchors:

@@ -107,7 +107,7 @@ def test_nobody_else_is_called(lab: TestHome) -> None:
     assert refused_rules(lab, claim) >= {"unlisted_lab_address", "no_explicit_consent"}
     with pytest.raises(BadInput, match="not on the list"):
         lab.store.testers.remove(lab.actors["operator"], URI)
-    assert lab.ledger_kinds()[-1] == "tester.remove"
+    assert lab.ledger_kinds()[-2:] == ["tester.remove", "destruction.record"]
 
 
 def test_a_refusal_takes_the_confirmation_with_it(lab: TestHome) -> None:
