@@ -4,24 +4,26 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Engine, make_url
 
 from compliance.clock import Clock, SystemClock
-from compliance.errors import BadInput, ConfigError
+from compliance.errors import BadInput, ConfigError, StorageAway
 from compliance.facts import Actor, Evolve
 from console import run, unlocking
 from console.homes import Opened, check_empty
 from dialer.policies import load_terms
 from dialer.settings import Home
 from storage import backup, bundles, destruction_log, restoring
-from storage.anchors import FolderAnchor
+from storage.anchors import Anchor
 from storage.backup import Made
 from storage.bundles import DATABASE, KEYS, SETTINGS, Manifest, Progress
 from storage.database import make_engine, upgrade
 from storage.destruction_log import Destroyed
+from storage.further_anchors import FurtherAnchors
 from storage.key_sources import Asked, KeyKind
 from storage.keys import Keyring
 from storage.objects import fsync_folder
@@ -32,7 +34,10 @@ from storage.store import Store, note_upgrade
 
 @dataclass(frozen=True, slots=True)
 class Restored(Evolve):
-    """What a restore did. ``lost`` is the newer checkpoint that this home no longer reaches."""
+    """What a restore did. ``lost`` is the newest checkpoint that this home no longer reaches.
+
+    ``away`` are further anchors that could not be asked.
+    """
 
     made_at: str
     objects: int
@@ -40,6 +45,7 @@ class Restored(Evolve):
     newer_anchors: bool
     lost: Lost | None
     replayed: Replayed
+    away: tuple[str, ...] = ()
 
 
 def make(
@@ -129,7 +135,7 @@ class _Restoring:
         log = self._anchors(home, keyring, newer)
         engine = make_engine(home.database_url)
         try:
-            lost, replayed = self._revive(
+            lost, replayed, away = self._revive(
                 home, engine, keyring, clock, str(manifest.about["backup"]), sha256, log
             )
         finally:
@@ -141,6 +147,7 @@ class _Restoring:
             newer is not None,
             lost,
             replayed,
+            away,
         )
 
     def _open(self, manifest: Manifest) -> tuple[Home, Keyring]:
@@ -203,22 +210,46 @@ class _Restoring:
         made: str,
         sha256: str,
         log: list[Destroyed],
-    ) -> tuple[Lost | None, Replayed]:
-        node, anchor = home.settings.node, FolderAnchor(home.anchors)
+    ) -> tuple[Lost | None, Replayed, tuple[str, ...]]:
+        node, anchors = home.settings.node, home.open_anchors()
         upgrade(engine, functools.partial(note_upgrade, node=node, clock=clock))
-        lost = restoring.fork(engine, keyring, anchor, made)
-        verify_start(engine, [anchor], keyring)
+        lost, away = _fork(engine, keyring, anchors, made)
+        verify_start(engine, anchors, keyring)
         restoring.tell(
             engine, keyring, node=node, clock=clock, backup=made, sha256=sha256, lost=lost
         )
         store = Store(engine, keyring, node=node, clock=clock)
         objects, terms = home.open_objects(), load_terms(home.settings)
         replayed = restoring.replay(store, objects, log, terms)
-        sequencer = Sequencer(engine, keyring, [anchor], f"candor/{store.tenant}")
+        further = FurtherAnchors(engine, keyring, anchors[1:])
+        origin = f"candor/{store.tenant}"
+        sequencer = Sequencer(engine, keyring, anchors[:1], origin, further=further)
         while sequencer.run_once(clock.wall()):
             pass
         sequencer.checkpoint(clock.wall(), force=True)
-        return lost, replayed
+        return lost, replayed, away
+
+
+def _fork(
+    engine: Engine, keyring: Keyring, anchors: Sequence[Anchor], backup: str
+) -> tuple[Lost | None, tuple[str, ...]]:
+    """Fork each anchor that has seen more; the most that was lost, and which anchors are away.
+
+    A further anchor may have died with the machine, so it does not stop the restore.
+    """
+    lost: list[Lost] = []
+    away = []
+    for place, anchor in enumerate(anchors):
+        try:
+            found = restoring.fork(engine, keyring, anchor, backup)
+        except StorageAway:
+            if place == 0:
+                raise
+            away.append(anchor.name)
+            continue
+        if found is not None:
+            lost.append(found)
+    return max(lost, key=lambda one: one.size, default=None), tuple(away)
 
 
 def _database_in(home: Home) -> Path | None:

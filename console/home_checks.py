@@ -18,11 +18,10 @@ from compliance.clock import Clock
 from compliance.errors import StorageError
 from compliance.facts import HomeKind, LineFacts, Role
 from compliance.rulebook import Rulebook
-from console import papers, readiness, unlocking
+from console import anchor_states, papers, readiness, unlocking
 from console.diagnosis import Diagnosis, fail, guarded, ok, warn
 from dialer.policies import load_rulebook, load_terms
 from dialer.settings import Home
-from storage.anchors import FolderAnchor
 from storage.database import READ_ONLY, check_version, make_engine, network_file_system
 from storage.keys import Keyring
 from storage.sequencer import verify_start
@@ -77,6 +76,7 @@ class HomeCheckup:
             yield fail("database", "broken", cause=error.detail, remedy=error.remedy)
             return
         yield from guarded("ledger", lambda: self._ledger(engine, keyring, store.home))
+        yield from guarded("anchors", lambda: self._anchors(engine))
         for check, look in (
             ("clock", self._clock),
             ("keys", self._rotation),
@@ -233,16 +233,32 @@ class HomeCheckup:
         yield ok("database")
 
     def _ledger(self, engine: Engine, keyring: Keyring, kind: HomeKind) -> Iterator[Diagnosis]:
-        anchors = self.home.anchors
-        size = verify_start(engine, [FolderAnchor(anchors)], keyring)
-        path = self._database_path()
-        together = (
-            path is not None and anchors.is_dir() and anchors.stat().st_dev == path.stat().st_dev
-        )
-        if together and kind is HomeKind.PRODUCTION:  # elsewhere nobody is owed a proof
+        size = verify_start(engine, self.home.open_anchors(), keyring)
+        if self._together() and kind is HomeKind.PRODUCTION:  # elsewhere nobody is owed a proof
             yield warn("ledger", "together", size=size)
         else:
             yield ok("ledger", size=size)
+
+    def _together(self) -> bool:
+        """Whether every checkpoint lies on the disk of the database."""
+        path, more = self._database_path(), self.home.settings.anchors
+        if path is None or more.bucket:
+            return False
+        disk = path.stat().st_dev
+        folders = [self.home.anchors, *map(Path, more.folders)]
+        return all(not f.is_dir() or f.stat().st_dev == disk for f in folders)
+
+    def _anchors(self, engine: Engine) -> Iterator[Diagnosis]:
+        """The anchors beyond the first: one that is away stops nothing, so it is told here."""
+        further = self.home.open_anchors()[1:]
+        for state in anchor_states.states(engine, further, self.clock.wall()):
+            if state.cause:
+                more = {"remedy": state.remedy} if state.remedy else {}
+                yield warn("anchors", "away", anchor=state.name, cause=state.cause, **more)
+            elif state.lacks:
+                yield warn("anchors", "behind", anchor=state.name, count=state.lacks)
+            else:
+                yield ok("anchors", anchor=state.name, size=state.size)
 
     def _clock(self, store: Store) -> Iterator[Diagnosis]:
         newest = store.journal.newest()

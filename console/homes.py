@@ -19,8 +19,9 @@ from compliance.errors import ConfigError, SignInFailed
 from compliance.facts import Actor, HomeKind
 from console import unlocking
 from dialer.settings import Home, KeySettings
-from storage.anchors import FolderAnchor
+from storage.anchors import Anchor
 from storage.database import check_version, make_engine, upgrade
+from storage.further_anchors import FurtherAnchors
 from storage.key_sources import KeyKind
 from storage.keys import Keyring
 from storage.sequencer import Sequencer, verify_start
@@ -59,6 +60,7 @@ class Opened:
     keyring: Keyring
     store: Store
     clock: Clock
+    anchors: tuple[Anchor, ...]  # the folder every home has, then further ones
     passphrase: str | None = None  # what opens the keys: a passphrase, or a token's PIN
 
     @property
@@ -67,7 +69,14 @@ class Opened:
         return f"candor/{self.store.tenant}"
 
     def sequencer(self) -> Sequencer:
-        return Sequencer(self.engine, self.keyring, [FolderAnchor(self.home.anchors)], self.origin)
+        first, further = self.anchors[:1], self.anchors[1:]
+        return Sequencer(
+            self.engine,
+            self.keyring,
+            first,
+            self.origin,
+            further=FurtherAnchors(self.engine, self.keyring, further),
+        )
 
 
 def create(
@@ -169,17 +178,18 @@ def opened(root: Path, passphrase: str | None = None) -> Iterator[Opened]:
 
     Raises:
         ConfigError: no home there or wrong settings. BadInput: wrong passphrase or PIN.
-        LedgerError: the database is older than the last outside checkpoint (P5).
+        LedgerError: the database is older than the newest checkpoint of any anchor (P5).
     """
     home = Home(root)
+    anchors = home.open_anchors()
     clock = SystemClock()
     keyring, secret = unlocking.unlock(home.key_source, passphrase, home.settings.language)
     engine = make_engine(home.database_url)
     try:
         check_version(engine)
-        verify_start(engine, [FolderAnchor(home.anchors)], keyring)
+        verify_start(engine, anchors, keyring)
         store = Store(engine, keyring, node=home.settings.node, clock=clock)
-        yield Opened(home, engine, keyring, store, clock, secret)
+        yield Opened(home, engine, keyring, store, clock, anchors, secret)
     finally:
         engine.dispose()
 

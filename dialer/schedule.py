@@ -28,6 +28,7 @@ log = structlog.get_logger("dialer.schedule")
 
 SEQUENCE_S = 0.5  # an entry has its global index ≤ 1 s after its commit
 CHECKPOINT_S = 5.0  # asks; the sequencer signs every 60 s or 1,000 entries
+CARRY_S = 5.0  # the newest checkpoint goes to the further anchors
 SETTLE_S = 2.0
 FORWARD_S = 5.0  # sealed files go to the bucket
 STAMP_S = 30.0  # asks; a checkpoint is stamped as often as the settings say
@@ -42,14 +43,20 @@ def build(
     terms: Terms,
     settled: Callable[[list[str]], None],
     stamp: Callable[[], object] | None = None,
+    carry: Callable[[], object] | None = None,
 ) -> BackgroundScheduler:
     """A scheduler ready to start.
 
     One worker thread, so that jobs never race each other; destruction, which may take minutes,
-    has its own. ``stamp`` has a checkpoint stamped when that is due.
+    has its own, and so has ``carry``, which waits for further anchors. ``stamp`` has a
+    checkpoint stamped when that is due.
     """
     scheduler = BackgroundScheduler(
-        executors={"default": ThreadPoolExecutor(1), "retention": ThreadPoolExecutor(1)},
+        executors={
+            "default": ThreadPoolExecutor(1),
+            "retention": ThreadPoolExecutor(1),
+            "anchors": ThreadPoolExecutor(1),
+        },
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         timezone="UTC",
     )
@@ -72,7 +79,7 @@ def build(
         lambda: sequencer.run_once(clock.wall()), "interval", seconds=SEQUENCE_S, id="sequence"
     )
     scheduler.add_job(
-        lambda: sequencer.checkpoint(clock.wall()),
+        lambda: sequencer.checkpoint(clock.wall(), carry=False),
         "interval",
         seconds=CHECKPOINT_S,
         id="checkpoint",
@@ -89,6 +96,8 @@ def build(
         scheduler.add_job(
             objects.forward, "interval", seconds=FORWARD_S, id="forward", executor="retention"
         )
+    if carry is not None:
+        scheduler.add_job(carry, "interval", seconds=CARRY_S, id="carry", executor="anchors")
     if stamp is not None:
         scheduler.add_job(stamp, "interval", seconds=STAMP_S, id="stamp", executor="retention")
     scheduler.add_job(settle, "interval", seconds=SETTLE_S, id="settle")

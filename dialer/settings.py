@@ -14,6 +14,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from compliance.errors import ConfigError
+from storage.anchors import Anchor, FolderAnchor
 from storage.key_sources import KeyKind, KeySource
 from storage.objects import FolderObjects
 from storage.spool import SpooledObjects
@@ -32,6 +33,22 @@ class StorageSettings(_Section):
     region: str = ""
     spool_mb: int = Field(default=1024, ge=1)  # what may wait for the bucket, 10^6 bytes
     anchors: str = "anchors"  # where checkpoints go out of the database's reach
+
+
+class AnchorSettings(_Section):
+    """Where the ledger's checkpoints go beside the folder ``storage.anchors`` (P5)."""
+
+    folders: tuple[str, ...] = ()  # on other disks or mounts; each must exist
+    bucket: str = ""  # s3://bucket/prefix, with Object Lock
+    endpoint: str = ""  # of an S3 server that is not AWS
+    region: str = ""
+    retain_days: int = Field(default=400, ge=1, le=36500)  # no version goes before
+
+    @model_validator(mode="after")
+    def _elsewhere(self) -> Self:
+        if not all(Path(folder).is_absolute() for folder in self.folders):
+            raise ValueError("folders are absolute paths, on another disk or mount")
+        return self
 
 
 class KeySettings(_Section):
@@ -102,6 +119,7 @@ class Settings(_Section):
     language: str = Field(default="zh", pattern="^(zh|en)$")
     node: str = Field(default="node1", pattern="^[a-z0-9-]{1,32}$")
     storage: StorageSettings = StorageSettings()
+    anchors: AnchorSettings = AnchorSettings()
     keys: KeySettings = KeySettings()
     retention: RetentionSettings = RetentionSettings()
     timestamps: TimestampSettings = TimestampSettings()
@@ -194,7 +212,30 @@ class Home:
 
     @property
     def anchors(self) -> Path:
+        """The first anchor: the folder every home has."""
         return self.root / self.settings.storage.anchors
+
+    def open_anchors(self) -> tuple[Anchor, ...]:
+        """Where checkpoints go; the first gets them before the database does.
+
+        Raises:
+            ConfigError: the bucket's settings cannot be used, or the library is missing.
+        """
+        more = self.settings.anchors
+        anchors: list[Anchor] = [FolderAnchor(self.anchors)]
+        anchors += [FolderAnchor(folder, must_exist=True) for folder in more.folders]
+        if more.bucket:
+            from storage.anchors_s3 import S3Anchor  # an optional package
+
+            anchors.append(
+                S3Anchor(
+                    more.bucket,
+                    endpoint=more.endpoint,
+                    region=more.region,
+                    retain_days=more.retain_days,
+                )
+            )
+        return tuple(anchors)
 
     @property
     def keys(self) -> Path:

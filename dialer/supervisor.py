@@ -26,7 +26,7 @@ from typing import Any
 import structlog
 
 from compliance.clock import Clock
-from compliance.errors import TelephonyError
+from compliance.errors import LedgerError, TelephonyError
 from dialer import schedule
 from dialer.orders import DRAIN, Order
 from dialer.orphans import Dialog, say_goodbye
@@ -89,6 +89,8 @@ class Supervisor:
         self._grace_s = _STOP_S
         self._stamps = home.open_timestamps()
         self._deaths: deque[float] = deque()
+        self._behind: tuple[str, ...] = ()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def pids(self) -> dict[str, int]:
@@ -113,7 +115,9 @@ class Supervisor:
             load_terms(settings),
             self._settled,
             self._stamp if self._stamps is not None else None,
+            self._carry if self._sequencer.has_further else None,
         )
+        self._loop = asyncio.get_running_loop()
         jobs.start()
         speech_watch: list[asyncio.Task[None]] = []
         try:
@@ -164,6 +168,21 @@ class Supervisor:
         every = timedelta(seconds=self._home.settings.timestamps.every_s)
         if self._stamps is not None and self._stamps.due(self._clock.wall(), every):
             self._stamps.stamp_newest()
+
+    def _carry(self) -> None:
+        """Take checkpoints to the further anchors. One that is away stops no call; one that
+        shows, when it is back, that this database was rolled back ends the run politely."""
+        try:
+            self._sequencer.carry()
+        except LedgerError as error:
+            log.error("an anchor disagrees", action="anchor.disagrees", cause=error.detail)
+            if self._loop is not None and not self._stopping:
+                self._loop.call_soon_threadsafe(self.drain)
+            raise
+        behind = self._sequencer.behind
+        if behind != self._behind:
+            self._behind = behind
+            log.warning("anchors behind", action="anchor.behind", anchors=", ".join(behind))
 
     # ------------------------------------------------------------ dialer processes
 

@@ -134,6 +134,7 @@ class FolderAnchor:
         return branches[-1] if branches else self._path
 
     def forks(self) -> list[str]:
+        self._check_there()
         try:
             found = [(branch / _notes(branch)[0]).read_bytes() for branch in self._branches()]
             return [note.decode() for note in found]

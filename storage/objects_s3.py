@@ -18,22 +18,15 @@ import hashlib
 import io
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import urlsplit
 
-from compliance.errors import BadInput, ConfigError, Corrupt, StorageAway, StorageError
-from storage.database import is_local
+from compliance.errors import BadInput, Corrupt, StorageAway, StorageError
+from storage import s3
 from storage.objects import FolderObjects
 
-_URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/([A-Za-z0-9._/-]*))?")
 _NAME = re.compile(r"[0-9a-f]{32}")
 _BLOCK = 1 << 18  # bytes asked for at a time: 16 sealed chunks, 33 s of one track
-_MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
-_EXISTS = frozenset({"409", "412", "ConditionalRequestConflict", "PreconditionFailed"})
-# What a busy or broken server says; everything else is an answer.
-_AWAY = frozenset({"429", "SlowDown", "RequestTimeout", "Throttling", "TooManyRequests"})
 
 
 class S3Objects:
@@ -50,25 +43,17 @@ class S3Objects:
     """
 
     def __init__(self, url: str, parts: Path, *, endpoint: str = "", region: str = "") -> None:
-        match = _URL.fullmatch(url)
-        if match is None:
-            raise ConfigError(
-                "not the address of a bucket",
-                field="storage.objects",
-                remedy="write s3://bucket/prefix",
-            )
-        self._bucket = match[1]
-        self.prefix = f"{match[2].strip('/')}/" if (match[2] or "").strip("/") else ""
+        self._bucket, self.prefix = s3.address(url, "storage.objects")
         self._parts = FolderObjects(parts)
-        self._client = _client(endpoint, region)
+        self._client = s3.connect(endpoint, region, "storage.objects", "storage.endpoint")
 
     def open(self, name: str) -> BinaryIO:
         key = self._key(name)
-        with _answers(name, "read"):
+        with s3.answers(f"object {name}", "read"):
             try:
                 head = self._client.head_object(Bucket=self._bucket, Key=key)
             except self._refused as error:
-                if _code(error) in _MISSING:
+                if s3.code(error) in s3.MISSING:
                     raise Corrupt(f"object {name} is missing") from None
                 raise
         raw = _Ranges(self, name, int(head["ContentLength"]), str(head["ETag"]))
@@ -78,22 +63,22 @@ class S3Objects:
         # The bucket first: when it is away, the part still says that something is owed.
         found = self.exists(name)
         if found:
-            with _answers(name, "removed"):
+            with s3.answers(f"object {name}", "removed"):
                 self._client.delete_object(Bucket=self._bucket, Key=self._key(name))
         return self._parts.delete(name) or found
 
     def exists(self, name: str) -> bool:
-        with _answers(name, "looked up"):
+        with s3.answers(f"object {name}", "looked up"):
             try:
                 self._client.head_object(Bucket=self._bucket, Key=self._key(name))
             except self._refused as error:
-                if _code(error) in _MISSING:
+                if s3.code(error) in s3.MISSING:
                     return False
                 raise
         return True
 
     def names(self) -> Iterator[str]:
-        with _answers("list", "read"):
+        with s3.answers("the list of objects", "read"):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=self.prefix
             )
@@ -122,7 +107,7 @@ class S3Objects:
 
     def read(self, name: str, start: int, count: int, etag: str) -> bytes:
         """``count`` bytes from ``start`` of the object as it was when it was opened."""
-        with _answers(name, "read"):
+        with s3.answers(f"object {name}", "read"):
             answer = self._client.get_object(
                 Bucket=self._bucket,
                 Key=self._key(name),
@@ -142,7 +127,7 @@ class S3Objects:
             with source.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").digest()
                 file.seek(0)
-                with _answers(name, "stored"):
+                with s3.answers(f"object {name}", "stored"):
                     self._client.put_object(
                         Bucket=self._bucket,
                         Key=key,
@@ -206,90 +191,3 @@ class _Ranges(io.RawIOBase):
             raise StorageAway(f"object {self._name} was read short")
         self._at += count
         return data
-
-
-def _client(endpoint: str, region: str) -> Any:
-    if endpoint and not re.fullmatch(r"https?://[^/@?#\s]+", endpoint):
-        raise ConfigError(
-            "not the address of a server",
-            field="storage.endpoint",
-            remedy="write https://host:port; credentials go into the environment",
-        )
-    try:
-        import boto3
-        from botocore.config import Config
-        from botocore.exceptions import BotoCoreError
-    except ImportError:
-        raise ConfigError(
-            "the S3 library is not installed",
-            field="storage.objects",
-            remedy="pip install 'candor[s3]'",
-        ) from None
-    config = Config(
-        connect_timeout=5,
-        read_timeout=20,
-        retries={"mode": "standard", "total_max_attempts": 2},
-        s3={"addressing_style": "path" if endpoint else "auto"},
-        # A proxy named in the environment must not carry plain HTTP off the machine.
-        proxies={} if endpoint.startswith("http://") else None,
-    )
-    try:
-        client = boto3.session.Session().client(
-            "s3", endpoint_url=endpoint or None, region_name=region or None, config=config
-        )
-    except (BotoCoreError, ValueError) as error:
-        raise ConfigError(
-            f"the S3 library refuses its settings: {error}", field="storage.objects"
-        ) from None
-    # The SDK has the last word on where it goes (AWS_ENDPOINT_URL), so its answer is judged.
-    where = urlsplit(client.meta.endpoint_url)
-    if where.scheme != "https" and not is_local(where.hostname or ""):
-        raise ConfigError(
-            "S3 on another machine is refused without TLS that verifies the server (D7)",
-            field="storage.endpoint",
-            remedy="write https://host:port; a CA of your own goes into AWS_CA_BUNDLE",
-        )
-    return client
-
-
-@contextmanager
-def _answers(name: str, done: str) -> Iterator[None]:
-    """Turn the SDK's errors into ours: away (try again), exists, or an error that says why."""
-    from botocore.exceptions import (
-        BotoCoreError,
-        ClientError,
-        ConnectionError,
-        HTTPClientError,
-        IncompleteReadError,
-        NoCredentialsError,
-    )
-
-    try:
-        yield
-    except NoCredentialsError:
-        raise StorageError(
-            f"object {name} cannot be {done}: no credentials for S3 were found",
-            remedy="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role",
-        ) from None
-    except (
-        ConnectionError,
-        HTTPClientError,
-        IncompleteReadError,
-    ) as error:  # no connection, no TLS, no answer in time
-        raise StorageAway(
-            f"object {name} cannot be {done}: S3 does not answer ({type(error).__name__})"
-        ) from None
-    except ClientError as error:
-        code = _code(error)
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        if code in _EXISTS and done == "stored":
-            raise FileExistsError from None
-        if code in _AWAY or status >= 500:
-            raise StorageAway(f"object {name} cannot be {done}: S3 says {code}") from None
-        raise StorageError(f"object {name} cannot be {done}: S3 says {code}") from None
-    except BotoCoreError as error:
-        raise StorageError(f"object {name} cannot be {done}: {type(error).__name__}") from None
-
-
-def _code(error: Any) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))

@@ -18,7 +18,7 @@ from sqlalchemy import Engine, insert
 from compliance.clock import Clock
 from compliance.errors import LedgerError, TooEarlyToDestroy
 from compliance.facts import Evolve
-from storage.anchors import FolderAnchor
+from storage.anchors import Anchor
 from storage.checkpoint import Checkpoint, parse_note, sign_note
 from storage.context import SYSTEM, Context, new_id
 from storage.database import READ_ONLY
@@ -57,7 +57,7 @@ class Replayed(Evolve):
     waiting: int = 0
 
 
-def fork(engine: Engine, keyring: Keyring, anchor: FolderAnchor, backup: str) -> Lost | None:
+def fork(engine: Engine, keyring: Keyring, anchor: Anchor, backup: str) -> Lost | None:
     """Begin a branch of the anchors if they, or the log beside them, have seen more than this
     database; None: they have not.
 
@@ -76,8 +76,9 @@ def fork(engine: Engine, keyring: Keyring, anchor: FolderAnchor, backup: str) ->
         raise LedgerError("the anchors are signed by another key", remedy="name this home's")
     lost = note.checkpoint
     size, roots = tree(engine, {lost.size})
+    beside = anchor.beside
     with engine.connect().execution_options(**READ_ONLY) as connection:
-        more = beyond(connection, anchor.beside, keyring)
+        more = beside is not None and beyond(connection, beside, keyring)
     if roots.get(lost.size) == lost.root and not more:
         return None
     kept = Checkpoint(lost.origin, size, roots[size])

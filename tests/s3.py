@@ -14,9 +14,11 @@ from unittest.mock import patch
 import boto3
 from moto.server import ThreadedMotoServer
 
+from storage.anchors_s3 import S3Anchor
 from storage.objects_s3 import S3Objects
 
 BUCKET = "recordings"
+LOCKED = "anchors"  # the bucket with Object Lock
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "tester",
     "AWS_SECRET_ACCESS_KEY": "tester",
@@ -35,12 +37,22 @@ class S3Server:
         self.client = boto3.client("s3", endpoint_url=endpoint)
         place = {"LocationConstraint": "eu-west-3"}
         # moto's buckets outlive its server: they are this process's.
-        with contextlib.suppress(self.client.exceptions.BucketAlreadyOwnedByYou):
-            self.client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration=place)
+        for bucket in (BUCKET, LOCKED):
+            with contextlib.suppress(self.client.exceptions.BucketAlreadyOwnedByYou):
+                self.client.create_bucket(
+                    Bucket=bucket,
+                    CreateBucketConfiguration=place,
+                    ObjectLockEnabledForBucket=bucket == LOCKED,
+                )
 
     def objects(self, parts: Path) -> S3Objects:
         store = f"s3://{BUCKET}/home-{secrets.token_hex(4)}"
         return S3Objects(store, parts, endpoint=self.endpoint)
+
+    def anchor(self, prefix: str = "") -> S3Anchor:
+        """An anchor in the bucket with Object Lock; a new one unless ``prefix`` is known."""
+        prefix = prefix or f"home-{secrets.token_hex(4)}"
+        return S3Anchor(f"s3://{LOCKED}/{prefix}", endpoint=self.endpoint)
 
 
 @contextmanager

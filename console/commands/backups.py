@@ -109,6 +109,7 @@ def restore(
                 "newer_anchors": done.newer_anchors,
                 "lost": {"size": lost.size, "root": lost.root.hex()} if lost else None,
                 "kept": lost.kept if lost else None,
+                "anchors_away": list(done.away),
                 "again": {
                     "calls": again.calls,
                     "contacts": again.contacts,
@@ -137,4 +138,7 @@ def restore(
         say_in(made, "restore.stopped")
     if not done.newer_anchors:
         told = text("restore.no_anchors", made.settings.language)
+        errors.print(told, style="yellow", highlight=False, soft_wrap=True)
+    if done.away:
+        told = text("restore.away", made.settings.language, anchors=", ".join(done.away))
         errors.print(told, style="yellow", highlight=False, soft_wrap=True)

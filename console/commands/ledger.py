@@ -11,16 +11,18 @@ from typing import Annotated
 import typer
 
 from compliance.errors import BadInput, Corrupt
-from console import homes, run
+from console import anchor_states, homes, run
 from console.commands.common import (
     DEFAULT_HOME,
     HomeOption,
     JsonOption,
+    errors,
     group,
     passphrase,
     print_json,
     say,
 )
+from console.messages import text
 from storage import ledger, proofs
 from storage.anchors import FolderAnchor
 from storage.stamps import Stamp, TimeStamps
@@ -240,6 +242,23 @@ def ledger_verify(
         ledger.export(it.engine, export)
         anchors = FolderAnchor(it.home.anchors).beside  # a restored home's newest branch
         more += ["--checkpoint", str(anchors)]
+        for note in _outside(it, Path(folder)):
+            more += ["--checkpoint", str(note)]
         if not it.home.remote:  # the verifier reads folders alone
             more += ["--objects", str(it.home.objects)]
         raise typer.Exit(run.verify(export, key or it.keyring.fingerprint(), *more))
+
+
+def _outside(it: homes.Opened, folder: Path) -> list[Path]:
+    """The newest note of each further anchor as a file; one that has none is told about."""
+    notes = []
+    for state in anchor_states.states(it.engine, it.anchors[1:], it.clock.wall()):
+        if state.note:
+            notes.append(folder / f"{state.name.replace('/', '-')}.note")
+            notes[-1].write_text(state.note, "utf-8")
+        if state.cause or state.lacks:
+            case = "anchors.away" if state.cause else "anchors.behind"
+            language = it.home.settings.language
+            told = text(case, language, anchor=state.name, cause=state.cause, count=state.lacks)
+            errors.print(told, style="yellow", highlight=False, soft_wrap=True)
+    return notes
