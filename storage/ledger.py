@@ -42,7 +42,6 @@ from storage.ledger_tables import (
     LedgerSubtree,
 )
 from storage.merkle import (
-    Frontier,
     consistency_ranges,
     inclusion_ranges,
     leaf_hash,
@@ -267,9 +266,10 @@ def inclusion(session: Session, index: int, size: int | None = None) -> Inclusio
     note = session.execute(
         select(LedgerCheckpoint.note).where(LedgerCheckpoint.size == size)
     ).scalar_one_or_none()
-    proof = tuple(_subtree(session, *r) for r in inclusion_ranges(index, size))
-    leaf = _subtree(session, index, index + 1)
-    return Inclusion(index, size, leaf, proof, _subtree(session, 0, size), note or "")
+    tiles = _Tiles(session)
+    proof = tuple(_subtree(tiles, *r) for r in inclusion_ranges(index, size))
+    leaf = _subtree(tiles, index, index + 1)
+    return Inclusion(index, size, leaf, proof, _subtree(tiles, 0, size), note or "")
 
 
 def consistency(session: Session, old: int, new: int) -> tuple[bytes, ...]:
@@ -277,50 +277,79 @@ def consistency(session: Session, old: int, new: int) -> tuple[bytes, ...]:
     newest = session.execute(select(LedgerHead.size)).scalar_one_or_none() or 0
     if not 0 <= old <= new <= newest:
         raise LedgerError(f"the tree of {newest} entries has no proof from {old} to {new}")
-    return tuple(_subtree(session, *r) for r in consistency_ranges(old, new))
+    tiles = _Tiles(session)
+    return tuple(_subtree(tiles, *r) for r in consistency_ranges(old, new))
 
 
-def _subtree(session: Session, start: int, stop: int) -> bytes:
-    """Root over the leaves [start, stop), as the proofs need them: whole kept subtrees first."""
+def _subtree(tiles: _Tiles, start: int, stop: int) -> bytes:
+    """Root over the leaves [start, stop), as the proofs need them: ``start`` is a multiple of
+    the largest power of two in their number."""
     nodes: list[bytes] = []
     at = start
     while at < stop:
-        level = max(0, ((stop - at).bit_length() - 1) // SUBTREE_BITS * SUBTREE_BITS)
-        until = stop >> level << level
-        frontier = Frontier()
-        for node in _row(session, level, at >> level, until >> level):
-            frontier.append(node)
-        if frontier.size != (until - at) >> level:
-            raise LedgerError(f"the ledger's hashes between {at} and {until} are missing")
-        nodes += frontier.hashes
-        at = until
+        bits = (stop - at).bit_length() - 1
+        nodes.append(tiles.node(bits, at >> bits))
+        at += 1 << bits
     root = nodes[-1]
     for left in reversed(nodes[:-1]):
         root = node_hash(left, root)
     return root
 
 
-_LEAVES = (
-    select(LedgerLeaf.leaf_hash)
-    .where(LedgerLeaf.index >= bindparam("first"), LedgerLeaf.index < bindparam("stop"))
-    .order_by(LedgerLeaf.index)
+_LEAVES = select(LedgerLeaf.index, LedgerLeaf.leaf_hash).where(
+    LedgerLeaf.index >= bindparam("first"), LedgerLeaf.index < bindparam("stop")
 )
-_SUBTREES = (
-    select(LedgerSubtree.hash)
-    .where(
-        LedgerSubtree.level == bindparam("of_level"),
-        LedgerSubtree.index >= bindparam("first"),
-        LedgerSubtree.index < bindparam("stop"),
-    )
-    .order_by(LedgerSubtree.index)
+_SUBTREES = select(LedgerSubtree.index, LedgerSubtree.hash).where(
+    LedgerSubtree.level == bindparam("of_level"),
+    LedgerSubtree.index >= bindparam("first"),
+    LedgerSubtree.index < bindparam("stop"),
 )
 
 
-def _row(session: Session, level: int, first: int, stop: int) -> Sequence[bytes]:
-    span = {"first": first, "stop": stop}
-    if level == 0:
-        return session.connection().scalars(_LEAVES, span).all()
-    return session.connection().scalars(_SUBTREES, span | {"of_level": level}).all()
+class _Tiles:
+    """Nodes of the tree, read 256 at a time: a proof needs one or two tiles of each level."""
+
+    def __init__(self, session: Session) -> None:
+        self._connection = session.connection()
+        self._read: dict[tuple[int, int], list[list[bytes | None]]] = {}
+
+    def node(self, bits: int, index: int) -> bytes:
+        """Root over the 2^``bits`` leaves from ``index`` * 2^``bits`` on.
+
+        Raises:
+            LedgerError: a hash of its tile is missing.
+        """
+        level = bits // SUBTREE_BITS * SUBTREE_BITS
+        height = bits - level
+        tile, place = divmod(index, 1 << (SUBTREE_BITS - height))
+        held = self._read.get((level, tile))
+        if held is None:
+            held = self._read[level, tile] = self._tile(level, tile)
+        found = held[height][place]
+        if found is None:
+            raise LedgerError(f"hashes of the ledger under entry {index << bits} are missing")
+        return found
+
+    def _tile(self, level: int, tile: int) -> list[list[bytes | None]]:
+        """A tile's hashes and all nodes over them, by height; None: no such node."""
+        first = tile << SUBTREE_BITS
+        span = {"first": first, "stop": first + (1 << SUBTREE_BITS)}
+        if level == 0:
+            rows = run(self._connection, _LEAVES, **span)
+        else:
+            rows = run(self._connection, _SUBTREES, **span, of_level=level)
+        lowest: list[bytes | None] = [None] * (1 << SUBTREE_BITS)
+        for row in rows.all():
+            lowest[row[0] - first] = bytes(row[1])
+        heights = [lowest]
+        while len(below := heights[-1]) > 1:
+            heights.append(
+                [
+                    None if left is None or right is None else node_hash(left, right)
+                    for left, right in zip(below[::2], below[1::2], strict=True)
+                ]
+            )
+        return heights
 
 
 # ---------------------------------------------------------------- export
