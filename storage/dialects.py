@@ -12,7 +12,7 @@ import enum
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import (
     ClauseElement,
@@ -30,6 +30,8 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from storage.base import Base
+
+Rows: TypeAlias = "CursorResult[*tuple[Any, ...]]"
 
 
 def insert_or_ignore(executor: Connection | Session, table: type[Base], **values: Any) -> None:
@@ -106,7 +108,7 @@ def insert_many(
     connection.exec_driver_sql(plan.statement, list(given))
 
 
-def run(connection: Connection, statement: Executable, **values: object) -> CursorResult[Any]:
+def run(connection: Connection, statement: Executable, **values: object) -> Rows:
     """Execute one statement of the hot path: its text is made once, ``values`` go to the driver
     as they are, so they are text, integers and bytes."""
     text, names = _text(statement, connection.dialect)

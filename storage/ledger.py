@@ -339,8 +339,8 @@ class _Tiles:
         else:
             rows = run(self._connection, _SUBTREES, **span, of_level=level)
         lowest: list[bytes | None] = [None] * (1 << SUBTREE_BITS)
-        for row in rows.all():
-            lowest[row[0] - first] = bytes(row[1])
+        for index, node in rows.all():
+            lowest[index - first] = bytes(node)
         heights = [lowest]
         while len(below := heights[-1]) > 1:
             heights.append(
