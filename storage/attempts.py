@@ -14,17 +14,20 @@ from compliance.canonical import canonical, digest
 from compliance.errors import AuthorisationDenied, BadInput, LeaseLost, PermitError
 from compliance.facts import (
     Attempt,
+    Blame,
     Claim,
     Decision,
     DialRequest,
     Evolve,
     HomeKind,
+    Outcome,
     RefusalScope,
 )
 from compliance.permits import Permit
 from storage import call_keys, decisions, ledger
 from storage.campaigns import CampaignState, TargetState, finish_if_exhausted
 from storage.context import SYSTEM, Context
+from storage.corrections import correct
 from storage.dialects import Guarded, lock, lock_shared
 from storage.leases import drop_lease, own_lease, set_target
 from storage.models import AttemptRow, CampaignRow, GateRefusal, Lease
@@ -276,6 +279,9 @@ class Attempts:
                 attempt.answered_at = at
                 attempt.sip_call_id = sip_call_id or attempt.sip_call_id
                 context.log(session, "attempt.answer", SYSTEM, at, attempt=attempt_id)
+                if attempt.outcome == Outcome.UNKNOWN:
+                    now = context.clock.wall()
+                    correct(context, session, attempt, Outcome.ABORTED, Blame.US, now)
 
 
 def _over_cap(

@@ -27,11 +27,13 @@ from compliance.facts import (
     TranscriptLine,
 )
 from storage import call_keys, ledger
+from storage.agents import free_agents_of
 from storage.campaigns import TargetState, finish_if_exhausted
 from storage.context import SYSTEM, Context
-from storage.leases import drop_lease, own_lease, set_target
+from storage.corrections import correct
+from storage.leases import drop_lease, lease_of, set_target
 from storage.models import AttemptRow
-from storage.recording_rows import load_recording, open_rows, seal_rows, unsealed
+from storage.recording_rows import is_opened, load_recording, open_rows, seal_rows, unsealed
 from storage.recordings import RecordingOpening, SealedRecording
 from storage.refusals import number_of, withdraw
 from storage.shredding import record_provisional
@@ -86,7 +88,7 @@ class Calls:
     # ------------------------------------------------------------ writing
 
     def open_recording_row(self, attempt_id: str, opening: RecordingOpening) -> None:
-        """Make the wrapped keys durable before the first chunk is on disk (S4).
+        """Make the wrapped keys durable; repeating it changes nothing (S4).
 
         Raises:
             BadInput: no such attempt, or a recording of another call.
@@ -97,6 +99,8 @@ class Calls:
             attempt = _attempt(session, attempt_id)
             if opening.call_id != attempt_id or opening.tenant != context.tenant:
                 raise BadInput("this recording belongs to another call", field="recording")
+            if is_opened(session, opening):
+                return
             open_rows(session, opening, now)
             attempt.recording = opening.id
             context.log(
@@ -110,25 +114,39 @@ class Calls:
             )
 
     def finish(self, claim: Claim, record: CallRecord, sealed: SealedRecording | None) -> str:
+        """:meth:`finish_attempt` of the attempt of ``claim``.
+
+        Raises:
+            BadInput: record, recording and claim are not of one attempt.
+        """
+        if record.attempt_id != claim.request.attempt_id:
+            raise BadInput("record and claim are of different attempts", field="attempt")
+        return self.finish_attempt(claim.fencing, record, sealed)
+
+    def finish_attempt(
+        self, fencing: int, record: CallRecord, sealed: SealedRecording | None
+    ) -> str:
         """Outcome, sealed transcript, recording, callback ticket: one transaction (T3).
 
         Returns the ledger leaf. Repeating it changes nothing and gives the same leaf.
         A record that comes after its attempt was settled as lost replaces the guess.
 
         Raises:
-            BadInput: record, recording and claim are not of one attempt.
+            BadInput: no such attempt, or record and recording are not of one.
         """
         context = self._context
-        attempt_id = claim.request.attempt_id
-        if record.attempt_id != attempt_id or (sealed and sealed.call_id != attempt_id):
-            raise BadInput("record and claim are of different attempts", field="attempt")
+        if sealed and sealed.call_id != record.attempt_id:
+            raise BadInput("record and recording are of different attempts", field="attempt")
         now = context.clock.wall()
         with context.write() as session:
-            lease = own_lease(session, claim)  # first, as who settles it locks them
-            attempt = _attempt(session, attempt_id)
+            # First, as who settles it locks them.
+            lease = lease_of(session, record.attempt_id, fencing)
+            attempt = _attempt(session, record.attempt_id)
             if attempt.finished_at is not None and attempt.last_leaf is not None:
                 return attempt.last_leaf.hex()
+            correct(context, session, attempt, record.outcome, record.blame, now)
             leaf = self._finish(session, attempt, record, sealed, now)
+            free_agents_of(session, attempt.id, now)  # the database was away when theirs ended
             if lease is not None:
                 set_target(session, lease, TargetState.DONE)
                 drop_lease(session, lease)

@@ -126,11 +126,11 @@ class Leases:
             lease.leased_until = now + timedelta(seconds=lease.lease_s)
             return claim.evolve(leased_until=lease.leased_until)
 
-    def settle_expired(self, now: datetime, *, dead: str = "") -> list[str]:
+    def settle_expired(self, now: datetime, *, dead: str = "", overdue: bool = True) -> list[str]:
         """Close what dead workers left; returns the attempts that were settled.
 
         Leases of ``dead`` do not wait for their time: a process seen to have ended, or with
-        a slash at its end all processes of a run.
+        a slash at its end all processes of a run. Without ``overdue`` only they are settled.
 
         Not authorised: the contact is due again. Authorised: it counts as dialed,
         with outcome ``REFUSED`` if a refusal was recorded, ``ABORTED`` if it was
@@ -140,7 +140,7 @@ class Leases:
         settled: list[str] = []
         with context.read() as session:  # an idle look does not take the write lock
             expired = or_(
-                Lease.leased_until <= now,
+                Lease.leased_until <= now if overdue else false(),
                 and_(Lease.worker == dead, Lease.worker != ""),
                 Lease.worker.startswith(dead, autoescape=True) if dead.endswith("/") else false(),
             )
@@ -208,10 +208,13 @@ def _next_due(campaign: str, now: datetime, lost: Sequence[str]) -> Select[Targe
 
 def own_lease(session: Session, claim: Claim) -> Lease | None:
     """The claim's lease, locked, if this very claim still holds it."""
+    return lease_of(session, claim.lease_id, claim.fencing)
+
+
+def lease_of(session: Session, lease_id: str, fencing: int) -> Lease | None:
+    """As :func:`own_lease`; a lease has its attempt's id."""
     return session.scalar(
-        select(Lease)
-        .where(Lease.id == claim.lease_id, Lease.fencing == claim.fencing)
-        .with_for_update()
+        select(Lease).where(Lease.id == lease_id, Lease.fencing == fencing).with_for_update()
     )
 
 

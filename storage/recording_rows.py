@@ -22,6 +22,20 @@ from storage.recordings import (
 )
 
 
+def is_opened(session: Session, opening: RecordingOpening) -> bool:
+    """Whether the rows of this segment are there."""
+    return bool(
+        session.scalar(
+            select(RecordingTrack.recording)
+            .where(
+                RecordingTrack.recording == opening.id,
+                RecordingTrack.segment == opening.segment,
+            )
+            .limit(1)
+        )
+    )
+
+
 def open_rows(session: Session, opening: RecordingOpening, at: datetime) -> None:
     """Keep object names and wrapped keys of a segment about to be written."""
     session.execute(

@@ -11,8 +11,17 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from compliance.errors import BadInput, StorageError
-from compliance.facts import Actor, Number, RefusalRecord, RefusalScope, Role
+from compliance.facts import (
+    Actor,
+    Blame,
+    Number,
+    Outcome,
+    RefusalRecord,
+    RefusalScope,
+    Role,
+)
 from storage.context import SYSTEM, Context, new_id
+from storage.corrections import correct
 from storage.dialects import Guarded, insert_or_ignore, lock
 from storage.due import note_refused
 from storage.models import AttemptRow, ContactRow, RefusalRow, Withdrawal
@@ -25,25 +34,39 @@ class Refusals:
         self._context = context
 
     def record_refusal(
-        self, attempt_id: str, *, how: str, at: datetime, until: datetime, scope: RefusalScope
+        self,
+        attempt_id: str,
+        *,
+        how: str,
+        at: datetime,
+        until: datetime,
+        scope: RefusalScope,
+        indexes: tuple[bytes, bytes] | None = None,
     ) -> None:
         """Put the called number on the list and withdraw its consent, durably, at once (S11).
 
-        One refusal an attempt: repeating it changes nothing.
+        One refusal an attempt: repeating it changes nothing. ``indexes`` are the number's blind
+        index and its refusal index: with them it is listed even if contact or attempt is gone.
 
         Raises:
-            BadInput: no such attempt, or ``until`` not after ``at``.
+            BadInput: no such attempt and no indexes, or ``until`` not after ``at``.
         """
         context = self._context
         with context.write() as session:
             attempt = session.get(AttemptRow, attempt_id, with_for_update=True)
-            if attempt is None:
+            if attempt is None and indexes is None:
                 raise BadInput("there is no such attempt", field="attempt")
             if session.scalar(select(RefusalRow.id).where(RefusalRow.attempt == attempt_id)):
                 return
-            number = number_of(context, session, attempt.contact)
-            attempt.refused = True
-            self._add(session, number, how, at, until, scope, attempt.campaign, attempt_id)
+            if attempt is not None:
+                indexes = indexes or self._indexes(number_of(context, session, attempt.contact))
+                attempt.refused = True
+                correct(
+                    context, session, attempt, Outcome.REFUSED, Blame.CALLEE, context.clock.wall()
+                )
+            assert indexes is not None
+            campaign = attempt.campaign if attempt is not None else ""
+            self._add(session, indexes, how, at, until, scope, campaign, attempt_id)
             context.log(
                 session,
                 "refusal.record",
@@ -67,7 +90,8 @@ class Refusals:
         context = self._context
         context.require(actor, "refusal.record", Role.OPERATOR, Role.COMPLIANCE)
         with context.write() as session:
-            self._add(session, number, how, at, until, RefusalScope.COMPANY, "", None)
+            indexes = self._indexes(number)
+            self._add(session, indexes, how, at, until, RefusalScope.COMPANY, "", None)
             context.log(
                 session,
                 "refusal.record",
@@ -78,10 +102,13 @@ class Refusals:
                 until=until.isoformat(),
             )
 
+    def _indexes(self, number: Number) -> tuple[bytes, bytes]:
+        return self._context.number_index(number), self._context.refusal_index(number)
+
     def _add(
         self,
         session: Session,
-        number: Number,
+        indexes: tuple[bytes, bytes],
         how: str,
         at: datetime,
         until: datetime,
@@ -91,7 +118,7 @@ class Refusals:
     ) -> None:
         if until <= at:
             raise BadInput("a refusal ends after it was made", field="until")
-        index = self._context.refusal_index(number)
+        number_index, index = indexes
         lock(session, Guarded.REFUSAL, index)  # who is about to call this number sees it, or waits
         session.execute(
             insert(RefusalRow).values(
@@ -106,7 +133,7 @@ class Refusals:
             )
         )
         withdraw(session, index, at)
-        note_refused(session, self._context.number_index(number), at)
+        note_refused(session, number_index, at)
 
 
 def withdraw(session: Session, refusal_index: bytes, at: datetime) -> None:

@@ -165,6 +165,7 @@ class Store:
         self.open_recording_row = calls.open_recording_row
         self.record_refusal = self.refusals.record_refusal
         self.finish = calls.finish
+        self.finish_attempt = calls.finish_attempt
         self.settle_expired = leases.settle_expired
         self.unsealed_recordings = calls.unsealed_recordings
         self.seal_recovered = calls.seal_recovered

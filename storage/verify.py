@@ -13,8 +13,9 @@ Needs Python 3.11 and nothing else: copy this one file anywhere. It takes
 and recomputes everything from the bytes: leaf hashes, each node's chain, the
 Merkle root of every checkpoint (RFC 6962), every signature (Ed25519, RFC 8032),
 the digest of every recording; of a pack every member, every inclusion proof
-and every commitment that the call's own entries made. What is checked, and
-what it proves: docs/formats/ledger.md and docs/formats/evidence.md.
+and every commitment that the call's own entries made. A time stamp (RFC 3161)
+must be one of exactly its checkpoint; whether its authority signed it, openssl
+tells. What is checked, and what it proves: docs/formats/ledger.md and docs/formats/evidence.md.
 
 KEY is what the signer told you by another way than the file: a fingerprint
 (ed25519:...), the line `candor ledger key` prints, a public key in hex or PEM,
@@ -220,6 +221,9 @@ class Report:
     call: str = ""  # of an evidence pack: the id of its call
     members: int = 0
     bound: list[str] = field(default_factory=list)  # what entries of the call's time fix
+    stamps: int = 0  # time stamps that are of exactly their checkpoint
+    stamped_at: str = ""  # the newest of their times, as claimed
+    stamped: int = 0  # entries of the file that were there at that time
     signer: str = ""
     proven: bool = False
     faults: list[Fault] = field(default_factory=list)
@@ -358,6 +362,88 @@ def trusted_fingerprint(given: str) -> str:
         return fingerprint(parse_verifier_key(text))
     except ValueError:
         raise Unusable("--key: neither a fingerprint, a public key, nor a file with one") from None
+
+
+# ---------------------------------------------------------------- time stamps (RFC 3161)
+
+STAMP_BYTES_MAX = 1 << 20
+SIGNED_DATA = (6, bytes.fromhex("2a864886f70d010702"))  # OBJECT IDENTIFIERs
+TST_INFO = (6, bytes.fromhex("2a864886f70d0109100104"))
+SHA256 = (6, bytes.fromhex("608648016503040201"))
+
+
+def der(data: bytes) -> list[tuple[int, bytes]]:
+    """Tag and content of the DER values in ``data``; ValueError or IndexError if malformed."""
+    found, at = [], 0
+    while at < len(data):
+        tag, size, at = data[at], data[at + 1], at + 2
+        if size & 0x80:
+            count = size & 0x7F
+            if not 1 <= count <= 4:
+                raise ValueError("length")
+            size, at = int.from_bytes(data[at : at + count], "big"), at + count
+        if at + size > len(data):
+            raise ValueError("cut off")
+        found.append((tag, data[at : at + size]))
+        at += size
+    return found
+
+
+def read_stamp(reply: bytes) -> tuple[bytes, str]:
+    """What an authority's answer (TimeStampResp) claims: the SHA-256 it is of, and when.
+
+    Nobody's signature is looked at. ValueError or IndexError: it is no time stamp of a SHA-256.
+    """
+    if len(reply) > STAMP_BYTES_MAX:
+        raise ValueError("size")
+    ((_, answer),) = der(reply)
+    status, token = der(answer)
+    if der(status[1])[0] not in ((2, b"\0"), (2, b"\1")):  # granted, granted with changes
+        raise ValueError("not granted")
+    kind, content = der(token[1])
+    wrapped = der(der(der(content[1])[0][1])[2][1])  # SignedData, its third field
+    info = der(der(der(wrapped[1][1])[0][1])[0][1])
+    imprint = der(info[2][1])
+    if (kind, wrapped[0], der(imprint[0][1])[0]) != (SIGNED_DATA, TST_INFO, SHA256):
+        raise ValueError("kind")
+    time = re.fullmatch(r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d(?:\.\d+)?)Z", info[4][1].decode())
+    if time is None or info[4][0] != 0x18:
+        raise ValueError("time")
+    return imprint[1][1], "{}-{}-{}T{}:{}:{}Z".format(*time.groups())
+
+
+def check_stamp(report: Report, name: str, reply: bytes, note: bytes, size: int) -> None:
+    """Whether a stamp is of exactly this checkpoint; its time stays a claim."""
+    try:
+        imprint, at = read_stamp(reply)
+    except (ValueError, IndexError):
+        report.fault("stamp", size, f"{name} is not a time stamp")
+        return
+    if imprint != hashlib.sha256(note).digest():
+        report.fault("stamp", size, f"{name} is the time stamp of something else")
+        return
+    report.stamps += 1
+    report.stamped_at = max(report.stamped_at, at)
+    report.stamped = max(report.stamped, size)
+
+
+def check_stamps(report: Report, given: Iterable[str]) -> None:
+    """Every stamp that lies beside the outside notes."""
+    for text in given:
+        path = Path(text)
+        for file in sorted(path.glob("*.tsr")) if path.is_dir() else [path.with_suffix(".tsr")]:
+            beside = file.with_suffix(".note")
+            if not file.exists():
+                continue
+            try:
+                reply, note = file.read_bytes(), beside.read_bytes() if beside.exists() else b""
+                size = parse_note(note.decode()).size if note else 0
+            except (OSError, ValueError) as error:
+                raise Unusable(f"--checkpoint: {file.name} cannot be read: {error}") from None
+            if note:
+                check_stamp(report, file.name, reply, note, size)
+            else:
+                report.fault("stamp", None, f"{file.name} has no checkpoint beside it")
 
 
 # ---------------------------------------------------------------- the export
@@ -589,6 +675,7 @@ def verify_ledger(
     trusted = None if key is None else trusted_fingerprint(key)
     export, header = read_export(path, report)
     export.notes += outside_notes(checkpoints)
+    check_stamps(report, checkpoints)
     accept_signer(report, header["public"], trusted)
     if report.entries and not export.notes:
         report.fault("unsigned", None, "no checkpoint: nothing in this export is signed")
@@ -696,11 +783,16 @@ def canonical(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
 
-def read_proofs(raw: bytes, report: Report) -> tuple[list[Proven], Note, bytes]:
-    """Entries with their proofs, the checkpoint, the key; ValueError and the like if malformed."""
+def read_proofs(
+    raw: bytes, report: Report
+) -> tuple[list[Proven], Note, bytes, list[bytes] | None]:
+    """Entries with their proofs, the checkpoint, the key, and how the tree grew from the stamped
+    one, if one is; ValueError and the like if malformed."""
     data = json.loads(raw)
-    if canonical(data) != raw or set(data) != {"format", "key", "checkpoint", "entries"}:
+    fields = {"format", "key", "checkpoint", "entries"}
+    if canonical(data) != raw or set(data) - {"stamped"} != fields:
         raise ValueError("ledger.json is not in its one form")
+    grown = [unbase64(h) for h in data["stamped"]] if "stamped" in data else None
     if data["format"] != "candor-evidence-ledger/1":
         raise ValueError("format")
     public, note = parse_verifier_key(data["key"]), parse_note(data["checkpoint"])
@@ -719,7 +811,30 @@ def read_proofs(raw: bytes, report: Report) -> tuple[list[Proven], Note, bytes]:
         entry = json.loads(content)
         entries.append(Proven(index, leaf.hex(), entry["kind"], entry["actor"], entry["body"]))
     report.entries, report.checkpoints = len(entries), 1
-    return entries, note, public
+    return entries, note, public, grown
+
+
+def check_pack_stamp(
+    report: Report,
+    members: Members,
+    entries: list[Proven],
+    note: Note,
+    public: bytes,
+    grown: list[bytes] | None,
+) -> None:
+    """A pack's time stamp: of a checkpoint of ours, from which the pack's tree grew."""
+    names = [name for name in ("stamp.note", "stamp.tsr") if name in members]
+    if not names and grown is None:
+        return
+    if len(names) < 2 or grown is None:
+        report.fault("stamp", None, "the time stamp is not whole: stamp.note, stamp.tsr, its proof")
+        return
+    older = parse_note(members["stamp.note"].decode())
+    check_signature(report, older, public, "stamp.note")
+    if older.origin != note.origin or not is_prefix(older, note, grown):
+        report.fault("forked", older.size, "the pack's tree did not grow from that of stamp.note")
+    check_stamp(report, "stamp.tsr", members["stamp.tsr"], members["stamp.note"], older.size)
+    report.stamped = sum(entry.index < older.size for entry in entries)
 
 
 def check_members(report: Report, members: Members, manifest: dict[str, Any]) -> None:
@@ -883,7 +998,7 @@ class Dossier:
             if stated and finish is not None:
                 fits = opens(key, mark + self.members[member], stated)
                 self.bind(what, fits, member, finish)
-        settle = self.last("attempt.settle")
+        settle = self.last("attempt.correct") or self.last("attempt.settle")
         if finish is None and settle is not None:
             same = self.json("call.json")["outcome"] == settle.body["outcome"]
             self.bind("outcome", same, "call.json", settle)
@@ -1000,7 +1115,7 @@ def verify_pack(
             return report
     where = "ledger.json"
     try:
-        entries, note, public = read_proofs(members["ledger.json"], report)
+        entries, note, public, grown = read_proofs(members["ledger.json"], report)
         accept_signer(report, public, trusted)
         if check_signature(report, note, public, "the checkpoint"):
             report.signed = len(entries)
@@ -1018,6 +1133,8 @@ def verify_pack(
             dossier.check_decision()
             dossier.check_record()
             dossier.check_recording(recording)
+            where = "stamp.note"
+            check_pack_stamp(report, members, entries, note, public, grown)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
         report.fault("malformed", None, f"{where} is not what a pack holds there")
         return report
@@ -1133,6 +1250,12 @@ def show(report: Report) -> None:
         print(f"  recordings   {report.objects} sealed objects compared")
     print(f"  entries      {report.entries} ({report.signed} under a signed checkpoint)")
     print(f"  checkpoints  {report.checkpoints}")
+    if report.stamps:
+        name, what = "checkpoint-SIZE", f"{report.stamps} checkpoints, the newest at"
+        if report.what == "evidence":
+            name, what = "stamp", f"{report.stamped} entries were there at"
+        print(f"  time stamp   {what} {report.stamped_at}, as claimed; check with")
+        print(f"               openssl ts -verify -in {name}.tsr -data {name}.note -CAfile CA.pem")
     print(f"  signer       {report.signer}")
     for fault in report.faults[:FAULTS_SHOWN]:
         print(f"  FAULT {fault.kind}: {fault.message}")
