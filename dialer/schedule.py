@@ -7,6 +7,7 @@ overlaps itself.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -16,6 +17,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from compliance.clock import Clock
+from compliance.errors import StorageError
 from storage import recordings
 from storage.objects import Objects
 from storage.retention import check_server_clock
@@ -103,6 +105,13 @@ def build(
     scheduler.add_job(settle, "interval", seconds=SETTLE_S, id="settle")
     scheduler.add_listener(_failed, EVENT_JOB_ERROR)
     return scheduler
+
+
+def forward_rest(objects: Objects) -> None:
+    """Carry what a run's last calls left in the spool; what a store is away for waits on."""
+    if isinstance(objects, SpooledObjects):
+        with contextlib.suppress(StorageError):
+            objects.forward()
 
 
 def recover_recordings(store: Store, objects: Objects) -> None:

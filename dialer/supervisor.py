@@ -107,11 +107,12 @@ class Supervisor:
         settings = self._home.settings
         self._run = Run(self._home.run)
         await asyncio.to_thread(self._settle_dead_runs)
+        objects = self._home.open_objects()
         jobs = schedule.build(
             self._sequencer,
             self._store,
             self._clock,
-            self._home.open_objects(),
+            objects,
             load_terms(settings),
             self._settled,
             self._stamp if self._stamps is not None else None,
@@ -136,6 +137,7 @@ class Supervisor:
             for worker in self._workers.values():
                 await self._bury(worker)
             jobs.shutdown(wait=True)
+            await asyncio.to_thread(schedule.forward_rest, objects)
             self._run.close()
             now = self._clock.wall()
             self._sequencer.run_once(now)

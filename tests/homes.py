@@ -117,8 +117,11 @@ async def demo_run(
     processes: int = 1,
     max_calls: int = 4,
     ring_timeout_s: float = 5.0,
+    settings: str = "",
 ) -> AsyncIterator[Run]:
-    """A demo home in ``folder`` and its simulator; ``address`` points the line elsewhere."""
+    """A demo home in ``folder`` and its simulator; ``address`` points the line elsewhere;
+    ``settings`` is more for ``candor.toml``.
+    """
     root, callees = folder / "home", folder / "callees"
     homes.create(
         root,
@@ -129,6 +132,8 @@ async def demo_run(
         max_calls=max_calls,
         ring_timeout_s=ring_timeout_s,
     )
+    with (root / "candor.toml").open("a", encoding="utf-8") as file:
+        file.write(settings)
     await demo_home.trust_simulator(root, callees)
     write_contacts(folder / "contacts.csv", endings, without_consent=without_consent, cells=cells)
     with homes.opened(root) as it:
