@@ -1,28 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""What only a bucket does; what it has in common with a folder is in ``test_objects``."""
+
 from __future__ import annotations
 
 import base64
 import hashlib
 import os
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from compliance.errors import BadInput, ConfigError, Corrupt, StorageAway, StorageError
-from storage.keys import FileKeyring
+from compliance.errors import ConfigError, StorageAway, StorageError
 from storage.objects_s3 import S3Objects
-from storage.recordings import RecordingWriter, open_recording, recover
-from tests.s3 import BUCKET, S3Server, s3_server
+from tests.s3 import BUCKET, S3Server
 
 NAME = "0123456789abcdef0123456789abcdef"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[S3Server]:
-    with s3_server() as running:
-        yield running
 
 
 @pytest.fixture
@@ -38,46 +31,6 @@ def away(parts: Path) -> S3Objects:
     return S3Objects(f"s3://{BUCKET}/x", parts, endpoint=f"http://127.0.0.1:{port}")
 
 
-def test_put_open_delete(objects: S3Objects, tmp_path: Path) -> None:
-    (tmp_path / "source").write_bytes(b"sealed")
-    objects.put(NAME, tmp_path / "source")
-    with objects.open(NAME) as file:
-        assert file.read() == b"sealed"
-    assert objects.exists(NAME)
-    assert list(objects.names()) == [NAME]
-    assert objects.delete(NAME)
-    assert not objects.exists(NAME)
-    assert not objects.delete(NAME)
-    with pytest.raises(Corrupt, match="missing"):
-        objects.open(NAME)
-
-
-def test_an_object_is_never_replaced(objects: S3Objects, tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"first")
-    (tmp_path / "b").write_bytes(b"second")
-    objects.put(NAME, tmp_path / "a")
-    with pytest.raises(BadInput, match="exists"):
-        objects.put(NAME, tmp_path / "b")
-    objects.part_path(NAME).write_bytes(b"third")
-    with pytest.raises(BadInput, match="exists"):
-        objects.commit(NAME)
-    assert list(objects.unfinished()) == [NAME]  # the other audio is not thrown away
-    with objects.open(NAME) as file:
-        assert file.read() == b"first"
-
-
-def test_part_becomes_object(objects: S3Objects) -> None:
-    objects.part_path(NAME).write_bytes(b"x")
-    assert list(objects.unfinished()) == [NAME]
-    assert not objects.exists(NAME)
-    assert list(objects.names()) == []
-    objects.commit(NAME)
-    assert list(objects.unfinished()) == []
-    assert list(objects.names()) == [NAME]
-    with pytest.raises(Corrupt, match="never written"):
-        objects.commit(NAME)
-
-
 def test_commit_goes_on_after_a_crash_between_its_two_steps(objects: S3Objects) -> None:
     part = objects.part_path(NAME)
     part.write_bytes(b"x" * 1000)
@@ -85,21 +38,6 @@ def test_commit_goes_on_after_a_crash_between_its_two_steps(objects: S3Objects) 
     objects.commit(NAME)
     assert list(objects.unfinished()) == []
     assert list(objects.names()) == [NAME]
-
-
-def test_delete_removes_the_unfinished_part(objects: S3Objects) -> None:
-    objects.part_path(NAME).write_bytes(b"x")
-    assert objects.delete(NAME)
-    assert list(objects.unfinished()) == []
-
-
-@pytest.mark.parametrize(
-    "name", ["", "..", "../" + NAME, NAME + "/x", NAME.upper(), NAME[:-1], NAME + "\n", "alice.wav"]
-)
-def test_only_opaque_names(objects: S3Objects, name: str) -> None:
-    for use in (objects.open, objects.delete, objects.exists, objects.part_path, objects.commit):
-        with pytest.raises(BadInput, match="not an object name"):
-            use(name)
 
 
 def test_reading_asks_only_for_the_range(objects: S3Objects, tmp_path: Path) -> None:
@@ -214,24 +152,3 @@ def test_unusable_endpoints(endpoint: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not the address of a server") as caught:
         S3Objects("s3://bucket", tmp_path, endpoint=endpoint)
     assert "secret" not in str(caught.value)
-
-
-@pytest.mark.parametrize("killed", [False, True])
-def test_a_recording_is_sealed_and_opened_in_the_bucket(
-    objects: S3Objects, tmp_path: Path, killed: bool
-) -> None:
-    ring = FileKeyring.create(tmp_path / "keys.json")
-    writer = RecordingWriter.create(objects, ring, tenant="t", call_id="c", recording_id="r")
-    sound = os.urandom(100_000)
-    writer.write(sound, sound[::-1])
-    if killed:
-        writer.abandon()
-        sealed = recover(objects, ring, writer.opening, keep_callee=True)
-    else:
-        sealed = writer.close(keep_callee=True)
-    assert sorted(objects.names()) == sorted(t.object for t in sealed.tracks)
-    assert list(objects.unfinished()) == []
-    callee, bot = open_recording(objects, ring, sealed)
-    assert callee is not None
-    assert len(callee) == len(bot)
-    assert (len(bot) == 100_000) is not killed

@@ -20,7 +20,7 @@ from compliance.errors import BadInput, Corrupt, StorageError
 from storage import tracks
 from storage.g711 import SILENCE, alaw_to_linear, linear_to_alaw
 from storage.keys import FileKeyring
-from storage.objects import FolderObjects
+from storage.objects import FolderObjects, Objects
 from storage.recordings import (
     RecordingWriter,
     SealedRecording,
@@ -58,12 +58,7 @@ def ring(tmp_path_factory: pytest.TempPathFactory) -> FileKeyring:
     return FileKeyring.create(tmp_path_factory.mktemp("keys") / "keys.json")
 
 
-@pytest.fixture
-def objects(tmp_path: Path) -> FolderObjects:
-    return FolderObjects(tmp_path / "objects")
-
-
-def recorder(objects: FolderObjects, ring: FileKeyring) -> RecordingWriter:
+def recorder(objects: Objects, ring: FileKeyring) -> RecordingWriter:
     return RecordingWriter.create(
         objects, ring, tenant="t1", call_id="call-1", recording_id="rec-1"
     )
@@ -267,7 +262,7 @@ def test_vectors(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- recordings
 
 
-def test_stereo_round_trip(objects: FolderObjects, ring: FileKeyring, tmp_path: Path) -> None:
+def test_stereo_round_trip(objects: Objects, ring: FileKeyring, tmp_path: Path) -> None:
     writer = recorder(objects, ring)
     callee, bot = noise(20_000, 1), noise(20_000, 2)
     for at in range(0, 20_000, 160):
@@ -287,14 +282,14 @@ def test_stereo_round_trip(objects: FolderObjects, ring: FileKeyring, tmp_path: 
     assert {r[0] for r in rows} == names
 
 
-def test_tracks_of_unequal_length_are_refused(objects: FolderObjects, ring: FileKeyring) -> None:
+def test_tracks_of_unequal_length_are_refused(objects: Objects, ring: FileKeyring) -> None:
     writer = recorder(objects, ring)
     with pytest.raises(BadInput, match="differ in length"):
         writer.write(b"12", b"123")
     writer.abandon()
 
 
-def test_without_notice_the_callee_is_shredded(objects: FolderObjects, ring: FileKeyring) -> None:
+def test_without_notice_the_callee_is_shredded(objects: Objects, ring: FileKeyring) -> None:
     writer = recorder(objects, ring)
     callee, bot = writer.opening.tracks
     writer.write(noise(9000), noise(9000, 2))
@@ -311,7 +306,7 @@ def test_without_notice_the_callee_is_shredded(objects: FolderObjects, ring: Fil
     assert [row[3] for row in sealed.ledger_objects()] == ["bot"]
 
 
-def test_swapped_objects_do_not_open(objects: FolderObjects, ring: FileKeyring) -> None:
+def test_swapped_objects_do_not_open(objects: Objects, ring: FileKeyring) -> None:
     def one(call: str) -> SealedRecording:
         writer = RecordingWriter.create(
             objects, ring, tenant="t", call_id=call, recording_id="rec-" + call
@@ -380,9 +375,7 @@ def test_killed_process_leaves_a_prefix(tmp_path: Path, frames: int) -> None:
     assert list(objects.unfinished()) == []
 
 
-def test_recovery_without_notice_shreds_the_callee(
-    objects: FolderObjects, ring: FileKeyring
-) -> None:
+def test_recovery_without_notice_shreds_the_callee(objects: Objects, ring: FileKeyring) -> None:
     writer = recorder(objects, ring)
     writer.write(noise(CHUNK), noise(CHUNK, 2))
     writer.abandon()
@@ -393,7 +386,7 @@ def test_recovery_without_notice_shreds_the_callee(
 
 
 def test_recovery_of_tracks_that_never_reached_the_disk(
-    objects: FolderObjects, ring: FileKeyring
+    objects: Objects, ring: FileKeyring
 ) -> None:
     writer = recorder(objects, ring)
     writer.abandon()

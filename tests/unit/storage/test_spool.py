@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,13 +13,7 @@ from dialer.disk import Disk
 from storage.objects import FolderObjects, new_name
 from storage.objects_s3 import S3Objects
 from storage.spool import SpooledObjects
-from tests.s3 import BUCKET, S3Server, s3_server
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[S3Server]:
-    with s3_server() as running:
-        yield running
+from tests.s3 import BUCKET, S3Server
 
 
 @pytest.fixture

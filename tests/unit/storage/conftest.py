@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Stores of sealed files: what a test asks of one, it asks of both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from storage.objects import FolderObjects, Objects
+from tests.s3 import S3Server, s3_server
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[S3Server]:
+    """An S3 server for the tests of one file."""
+    with s3_server() as running:
+        yield running
+
+
+@pytest.fixture(params=["folder", "s3"])
+def objects(request: pytest.FixtureRequest, tmp_path: Path) -> Objects:
+    """An empty store: a folder, then a bucket with its folder of parts."""
+    if request.param == "folder":
+        return FolderObjects(tmp_path / "objects")
+    running: S3Server = request.getfixturevalue("server")
+    return running.objects(tmp_path / "parts")
