@@ -271,6 +271,12 @@ class HomeCheckup:
     def _rotation(self, store: Store) -> Iterator[Diagnosis]:
         if store.rotation.unfinished():
             yield warn("keys", "unfinished")
+        for key in store.rotation.left():
+            if key.uses:
+                uses = ", ".join(f"{table} {count}" for table, count in sorted(key.uses.items()))
+                yield warn("keys", "left_used", key=key.id, uses=uses)
+            else:
+                yield warn("keys", "left", key=key.id)
 
     def _retention(self, store: Store) -> Iterator[Diagnosis]:
         found = store.retention.report(load_terms(self.home.settings))

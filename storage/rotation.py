@@ -93,8 +93,15 @@ class Rotation:
         Raises:
             NotAllowed: neither administrator, compliance officer nor auditor.
         """
+        self._context.require(actor, "keys.list", Role.ADMIN, Role.COMPLIANCE, Role.AUDITOR)
+        return self._keys()
+
+    def left(self) -> list[MasterKey]:
+        """Keys that were rotated away and never retired."""
+        return [key for key in self._keys() if key.state == "old"]
+
+    def _keys(self) -> list[MasterKey]:
         context, ring = self._context, self._context.keyring
-        context.require(actor, "keys.list", Role.ADMIN, Role.COMPLIANCE, Role.AUDITOR)
         with context.read() as session:
             uses, entries = sealed_columns.uses(session), _entries(session)
         held, prepared = ring.key_ids(), ring.prepared()

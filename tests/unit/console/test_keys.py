@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from compliance.clock import SystemClock
 from compliance.facts import HomeKind, Role
 from console import homes
-from dialer.settings import KeySettings
+from console.home_checks import HomeCheckup
+from dialer.settings import Home, KeySettings
 from storage.key_sources import KEYRING, PASSPHRASE, KeyKind
 from storage.keys_environment import new_document
 from tests.console_home import ConsoleHome, candor
@@ -25,6 +27,7 @@ def keys(calls: ConsoleHome) -> dict[str, dict[str, object]]:
 def test_rotated_and_retired_while_everything_still_opens(
     calls: ConsoleHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    calls.language("en")
     calls.sign_in(Role.ADMIN)
     (old,) = keys(calls)
     done = calls.candor("keys", "rotate", "--json").data
@@ -33,6 +36,9 @@ def test_rotated_and_retired_while_everything_still_opens(
     now = keys(calls)
     assert (now[done["key"]]["state"], now[old]["state"]) == ("current", "old")
     assert now[old]["uses"] == {}
+    doctor = calls.candor("doctor").out
+    assert f"master key {old} was rotated away and nothing is sealed under it" in doctor
+    assert f"candor keys retire {old}" in doctor
     assert calls.candor("keys", "retire", old[:6]).code == 2  # nobody said yes
     early = calls.candor("keys", "retire", old[:6], "--yes")
     assert early.code == 1
@@ -40,6 +46,7 @@ def test_rotated_and_retired_while_everything_still_opens(
     monkeypatch.setattr("storage.rotation.GRACE", timedelta())
     assert calls.candor("keys", "retire", old[:6], "--yes").code == 0
     assert list(keys(calls)) == [done["key"]]
+    assert "rotated away" not in calls.candor("doctor").out
     shown = calls.candor("calls", "list", "--json").data
     assert {call["contact"] for call in shown} == {"王**", "张*"}
     calls.sign_in(Role.AUDITOR)
@@ -47,6 +54,22 @@ def test_rotated_and_retired_while_everything_still_opens(
     written = calls.candor("replay", calls.accepted, "--wav", str(wav), "--reason", "audit")
     assert written.code == 0, written.err
     assert wav.stat().st_size > 30_000
+
+
+def test_the_doctor_names_what_lies_under_a_key_that_was_rotated_away(calls: ConsoleHome) -> None:
+    calls.language("en")
+    calls.sign_in(Role.ADMIN)
+    (old,) = keys(calls)
+    with homes.opened(calls.root) as it:
+        it.store.rotation.begin(calls.people[Role.ADMIN])
+    found = {
+        d.case: d for d in HomeCheckup(Home(calls.root), SystemClock()).run() if d.check == "keys"
+    }
+    assert set(found) == {"ok", "unfinished", "left_used"}
+    message = found["left_used"].message("en")
+    assert old in message
+    assert "call_keys 3, consents 4, contacts 16, lines 1, recording_tracks 3" in message
+    assert f"candor keys retire {old}" in found["left_used"].remedy("en")
 
 
 def test_who_may_and_what_is_no_key(calls: ConsoleHome) -> None:
