@@ -19,7 +19,8 @@ import pyrage
 import storage
 from compliance.errors import BadInput, Corrupt
 from compliance.facts import Actor, Evolve, HomeKind
-from console import report_page, run, wav
+from console import evidence_stamp, report_page, run, wav
+from console.evidence_stamp import PackStamp
 from console.homes import Opened
 from console.messages import LANGUAGES, text
 from dialer.policies import load_rulebook
@@ -42,6 +43,7 @@ class Written(Evolve):
     members: tuple[str, ...]
     entries: int
     sealed_to: str
+    stamped_at: str  # as its time-stamping authority claims; empty: no stamp in it
     notes: tuple[str, ...]
 
 
@@ -67,6 +69,7 @@ def write(
     """
     wav.check_target(path, force=force, option="--output")
     recipient = _recipient(seal_to) if seal_to else None
+    run.sequence(it)  # so that the call's entries have their places
     dossier = it.store.evidence.gather(actor, call, reason)
     members = dict(dossier.members)
     if RULEBOOK not in members:  # decided before texts were kept: the one in force may be it
@@ -85,15 +88,22 @@ def write(
         members[SEALED] = pyrage.encrypt(sound, [recipient])
     elif sound is not None:
         members[RECORDING] = sound
-    members |= _words(dossier, audio=RECORDING if RECORDING in members else "")
+    stamp, unstamped = evidence_stamp.find(it, dossier.report)
+    if stamp is not None:
+        members |= stamp.members
+    members |= _words(dossier, audio=RECORDING if RECORDING in members else "", stamp=stamp)
     manifest, leaf = it.store.evidence.bind(actor, dossier, members, sealed)
     run.sequence(it)
     it.sequencer().checkpoint(it.clock.wall(), force=True)
     members[packs.MANIFEST] = manifest
-    members[packs.LEDGER] = it.store.evidence.prove([*dossier.leaves, leaf])
+    size = stamp.size if stamp is not None else None
+    members[packs.LEDGER] = it.store.evidence.prove([*dossier.leaves, leaf], size)
     data = packs.zip_file(members)
     report = _check(data, path, it.keyring.fingerprint())
     wav.save(path, data, force=force, option="--output")
+    notes = list(report.notes)
+    if unstamped:
+        notes.append(text("evidence.unstamped", it.home.settings.language, cause=unstamped))
     return Written(
         path=path,
         call=call,
@@ -101,7 +111,8 @@ def write(
         members=tuple(sorted(members)),
         entries=report.entries,
         sealed_to=seal_to if sealed is not None else "",
-        notes=tuple(report.notes),
+        stamped_at=report.stamped_at,
+        notes=tuple(notes),
     )
 
 
@@ -132,12 +143,15 @@ def _sound(it: Opened, dossier: Dossier) -> bytes | None:
     return wav.stereo(callee, bot, comment=comment, title=title)
 
 
-def _words(dossier: Dossier, *, audio: str) -> Mapping[str, bytes]:
+def _words(dossier: Dossier, *, audio: str, stamp: PackStamp | None) -> Mapping[str, bytes]:
     """What people read, and the program that checks it."""
     readme = (resources.files("console") / "locale" / "evidence_readme.txt").read_text("utf-8")
     mark = f"{text('demo.mark', 'en')}\n{text('demo.mark', 'zh')}\n\n"
+    stamped = (stamp.size, stamp.at) if stamp is not None else None
     pages = {
-        f"report.{language}.html": report_page.page(dossier.report, language, audio=audio).encode()
+        f"report.{language}.html": report_page.page(
+            dossier.report, language, audio=audio, stamped=stamped
+        ).encode()
         for language in LANGUAGES
     }
     filled = readme.format(

@@ -58,8 +58,13 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; media-src *"
 _COLOURS = {"callee": "#177245", "bot": "#0b5cad", "agent": "#8a3f9e"}
 
 
-def page(report: Report, language: str, *, audio: str = "") -> str:
-    """The whole document. ``audio`` is the recording's file beside it, if there is one."""
+def page(
+    report: Report, language: str, *, audio: str = "", stamped: tuple[int, str] | None = None
+) -> str:
+    """The whole document. ``audio`` is the recording's file beside it, if there is one.
+
+    ``stamped``: how many entries of the ledger the time stamp beside it is of, and its time.
+    """
 
     def say(message: str, **params: object) -> str:
         return escape(text(message, language, **params))
@@ -83,6 +88,9 @@ def page(report: Report, language: str, *, audio: str = "") -> str:
     if audio:
         parts.append(f'<audio controls preload="none" src="{escape(audio)}"></audio>')
     parts += [_course(report, events, say), _gate(report, language, say), _ledger(report, say)]
+    if stamped is not None:
+        size, at = stamped
+        parts.append(f'<p class="sub">{say("report.stamped", last=size - 1, at=at)}</p>')
     made = say("report.made", at=_when(report.made_at))
     parts.append(f"<footer>{made}<br>{say('report.times')}</footer>")
     return (

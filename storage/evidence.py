@@ -204,8 +204,10 @@ class Evidence:
             )
         return manifest, leaf
 
-    def prove(self, leaves: Iterable[str]) -> bytes:
+    def prove(self, leaves: Iterable[str], stamped: int | None = None) -> bytes:
         """``ledger.json``: these entries in the tree of the first checkpoint that holds all.
+
+        ``stamped``: size of the tree of the pack's time stamp; the proof that it grew is added.
 
         Raises:
             LedgerError: one of them waits for the sequencer, or for a checkpoint.
@@ -234,7 +236,11 @@ class Evidence:
                 ).one()
                 proof = ledger.inclusion(session, index, signed.size).proof
                 entries.append(packs.ProvenEntry(index, data, proof))
-        return packs.ledger_member(verifier_key(head.origin, head.public_key), signed.note, entries)
+            grown = None
+            if stamped is not None:
+                grown = ledger.consistency(session, stamped, signed.size)
+        key = verifier_key(head.origin, head.public_key)
+        return packs.ledger_member(key, signed.note, entries, grown)
 
 
 # ---------------------------------------------------------------- the call's entries

@@ -19,6 +19,7 @@ from compliance.errors import BadInput
 from compliance.facts import Evolve
 
 MANIFEST, LEDGER = "manifest.json", "ledger.json"
+STAMP, STAMPED_NOTE, STAMP_CERTIFICATE = "stamp.tsr", "stamp.note", "stamp.pem"
 MANIFEST_FORMAT, LEDGER_FORMAT = "candor-evidence/1", "candor-evidence-ledger/1"
 BYTES_MAX = 2**31 - 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -44,8 +45,16 @@ def canonical(value: object) -> bytes:
     ).encode()
 
 
-def ledger_member(key: str, checkpoint: str, entries: Iterable[ProvenEntry]) -> bytes:
-    """``ledger.json``; ``key`` is the C2SP verifier key, ``checkpoint`` a signed note."""
+def ledger_member(
+    key: str,
+    checkpoint: str,
+    entries: Iterable[ProvenEntry],
+    stamped: Iterable[bytes] | None = None,
+) -> bytes:
+    """``ledger.json``; ``key`` is the C2SP verifier key, ``checkpoint`` a signed note.
+
+    ``stamped`` proves that its tree grew from that of ``stamp.note``; None: there is none.
+    """
     rows = [
         {
             "index": entry.index,
@@ -54,9 +63,15 @@ def ledger_member(key: str, checkpoint: str, entries: Iterable[ProvenEntry]) -> 
         }
         for entry in sorted(entries, key=lambda entry: entry.index)
     ]
-    return canonical(
-        {"format": LEDGER_FORMAT, "key": key, "checkpoint": checkpoint, "entries": rows}
-    )
+    member: dict[str, object] = {
+        "format": LEDGER_FORMAT,
+        "key": key,
+        "checkpoint": checkpoint,
+        "entries": rows,
+    }
+    if stamped is not None:
+        member["stamped"] = [base64.b64encode(node).decode() for node in stamped]
+    return canonical(member)
 
 
 def zip_file(members: Mapping[str, bytes]) -> bytes:

@@ -783,9 +783,7 @@ def canonical(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
 
-def read_proofs(
-    raw: bytes, report: Report
-) -> tuple[list[Proven], Note, bytes, list[bytes] | None]:
+def read_proofs(raw: bytes, report: Report) -> tuple[list[Proven], Note, bytes, list[bytes] | None]:
     """Entries with their proofs, the checkpoint, the key, and how the tree grew from the stamped
     one, if one is; ValueError and the like if malformed."""
     data = json.loads(raw)

@@ -48,13 +48,15 @@ def make(home: ConsoleHome, call: str) -> Pack:
         return Pack(data, read(data), it.keyring.fingerprint())
 
 
-def export(home: ConsoleHome, dossier: Dossier, members: Members) -> bytes:
+def export(
+    home: ConsoleHome, dossier: Dossier, members: Members, stamped: int | None = None
+) -> bytes:
     """What a company that holds the signing key can export: any members, any entries."""
     with homes.opened(home.root) as it:
         manifest, leaf = it.store.evidence.bind(home.people[Role.AUDITOR], dossier, members)
         run.sequence(it)
         it.sequencer().checkpoint(it.clock.wall(), force=True)
-        proofs = it.store.evidence.prove([*dossier.leaves, leaf])
+        proofs = it.store.evidence.prove([*dossier.leaves, leaf], stamped)
     return packs.zip_file({**members, packs.MANIFEST: manifest, packs.LEDGER: proofs})
 
 

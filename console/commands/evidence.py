@@ -82,6 +82,7 @@ def evidence(
                     "entries": written.entries,
                     "members": list(written.members),
                     "sealed_to": written.sealed_to,
+                    "stamped_at": written.stamped_at,
                     "key": it.keyring.fingerprint(),
                     "notes": list(written.notes),
                     **demo,
