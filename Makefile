@@ -10,7 +10,7 @@ RUN_STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help install demo test lint types unit wire scenarios softphones faults fuzz soak bench lock clean
+.PHONY: help install demo test lint types unit wire scenarios softphones faults powercut fuzz soak bench lock clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ softphones: $(DEV_STAMP) ## real baresip and linphonec, headless (packages bares
 
 faults: $(DEV_STAMP) ## whole calls while something dies: processes, disk, database (minutes)
 	$(BIN)/python -m pytest -q --durations=8 tests/faults
+
+powercut: $(DEV_STAMP) ## a power cut after every logged write, and what is left (about 10 minutes)
+	$(BIN)/python -m tests.faults.cuts
 
 fuzz: $(DEV_STAMP) ## the pure core under thousands of new examples (minutes)
 	CANDOR_EXAMPLES=fuzz $(BIN)/python -m pytest -q -n auto --timeout 1800 $$(grep -rl 'from hypothesis' tests/unit tests/sim)

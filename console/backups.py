@@ -26,7 +26,7 @@ from storage.destruction_log import Destroyed
 from storage.further_anchors import FurtherAnchors
 from storage.key_sources import Asked, KeyKind
 from storage.keys import Keyring
-from storage.objects import fsync_folder
+from storage.objects import fsync_folder, fsync_tree, make_folder
 from storage.restoring import Lost, Replayed
 from storage.sequencer import Sequencer, verify_start
 from storage.store import Store, note_upgrade
@@ -104,9 +104,10 @@ def restore(
     if anchors is not None and not anchors.is_dir():
         raise BadInput("there is no such folder", field="--anchors")
     root = root.absolute()
-    root.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(root.parent, 0o777)
     with bundles.draft(root) as folder:
         done = _Restoring(source, folder, passphrase, progress, anchors, keys).run()
+        fsync_tree(folder)
         folder.rename(root)
         fsync_folder(root.parent)
     return done

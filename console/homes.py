@@ -24,6 +24,7 @@ from storage.database import check_version, make_engine, upgrade
 from storage.further_anchors import FurtherAnchors
 from storage.key_sources import KeyKind
 from storage.keys import Keyring
+from storage.objects import fsync_folder, make_folder
 from storage.sequencer import Sequencer, verify_start
 from storage.store import Store, init_home
 
@@ -104,7 +105,7 @@ def create(
     """
     check_empty(root)
     existed = root.exists()
-    root.mkdir(parents=True, exist_ok=True)
+    make_folder(root)
     root.chmod(0o700)
     text = _TOML.format(
         language=language,
@@ -150,10 +151,14 @@ def _furnish(
     passphrase: str | None,
     clock: Clock,
 ) -> None:
-    (root / "candor.toml").write_text(settings, "utf-8")
+    with (root / "candor.toml").open("w", encoding="utf-8") as file:
+        file.write(settings)
+        file.flush()
+        os.fsync(file.fileno())
     home = Home(root)
     for folder in (home.keys.parent, home.objects, home.anchors, home.prompts, home.run, home.logs):
         folder.mkdir(mode=0o700, exist_ok=True)
+    fsync_folder(root)
     source = home.key_source
     keyring = source.create(unlocking.secret_for_new(source, passphrase, home.settings.language))
     engine = make_engine(home.database_url)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from compliance.errors import LedgerError, StorageAway
-from storage.objects import fsync_folder
+from storage.objects import fsync_folder, make_folder
 
 _FILE = re.compile(r"checkpoint-([0-9]{20})\.note")
 _BRANCH = re.compile(r"branch-([0-9]{4})")
@@ -77,7 +77,7 @@ class FolderAnchor:
     def write(self, size: int, note: str) -> None:
         try:
             folder = self.beside
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(folder)
             target = folder / f"checkpoint-{size:020d}.note"
             self.keep(target, note.encode())
         except FileExistsError:
@@ -101,7 +101,8 @@ class FolderAnchor:
             os.link(draft, target)  # never replaces what an earlier writer anchored
         finally:
             draft.unlink(missing_ok=True)
-        fsync_folder(target.parent)
+            # Also of a file that was there: who wrote it may have been killed before this.
+            fsync_folder(target.parent)
 
     def _check_there(self) -> None:
         """Raises StorageAway if the folder must exist and does not."""

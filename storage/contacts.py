@@ -30,6 +30,7 @@ from storage.contact_rows import Defaults, ParsedContact, check_timezone, parse_
 from storage.context import Context, new_id
 from storage.dialects import insert_many
 from storage.models import Batch, ConsentRow, ContactRow
+from storage.objects import fsync_folder
 
 KEPT_REJECTIONS = 1000  # in the result; all of them are in the file
 _AT_ONCE = 1000
@@ -342,8 +343,11 @@ class _RejectsFile:
 
     def finish(self) -> Path:
         assert self._file is not None
+        self._file.flush()
+        os.fsync(self._file.fileno())
         self._file.close()
         self._draft.replace(self.path)
+        fsync_folder(self.path.parent)
         return self.path
 
     def discard(self) -> None:

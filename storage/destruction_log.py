@@ -32,7 +32,7 @@ from storage.database import READ_ONLY
 from storage.keys import Keyring
 from storage.ledger_tables import LedgerCheckpoint, LedgerLeaf, LedgerOutbox
 from storage.merkle import leaf_hash
-from storage.objects import fsync_folder
+from storage.objects import fsync_folder, make_folder
 
 FILE = "destructions.jsonl"
 KINDS = ("destruction.begin", "destruction.record", "subject.erase")
@@ -116,7 +116,7 @@ class DestructionLog:
         """
         path = folder / FILE
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(folder)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             with os.fdopen(descriptor, "r+b") as file:
                 fcntl.flock(file, fcntl.LOCK_EX)

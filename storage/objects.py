@@ -74,13 +74,35 @@ def fsync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
+def make_folder(path: Path, mode: int = 0o700) -> None:
+    """Make a folder and the parents it lacks, their names durable; one that exists is fine."""
+    lacking = [place for place in (path, *path.parents) if not place.exists()]
+    path.mkdir(mode=mode, parents=True, exist_ok=True)
+    for place in lacking:
+        fsync_folder(place.parent)
+
+
+def fsync_tree(path: Path) -> None:
+    """Make everything in a folder durable, its names and those of what it holds."""
+    for place in path.iterdir():
+        if place.is_dir() and not place.is_symlink():
+            fsync_tree(place)
+        elif place.is_file():
+            descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+    fsync_folder(path)
+
+
 class FolderObjects:
     """Objects as files of mode 0600 under ``root/ab/ab…``; ``root`` is made if missing."""
 
     def __init__(self, root: Path | str) -> None:
         self._root = Path(root)
         try:
-            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self._root)
         except OSError as error:
             raise StorageError(f"the object folder cannot be made: {error.strerror}") from error
 
@@ -123,7 +145,7 @@ class FolderObjects:
                 if victim.exists():
                     victim.unlink()
                     found = True
-            if found:
+            if path.parent.is_dir():  # also for one who was killed after the unlink
                 fsync_folder(path.parent)
         except OSError as error:
             raise StorageError(f"object {name} cannot be removed: {error.strerror}") from error
@@ -152,6 +174,7 @@ class FolderObjects:
             # the two steps leaves both names on one file: then only the second is owed.
             if not (path.exists() and part.exists() and path.samefile(part)):
                 os.link(part, path)
+            fsync_folder(path.parent)  # a disk may take the second step before the first
             part.unlink()
             fsync_folder(path.parent)
         except FileExistsError:

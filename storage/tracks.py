@@ -25,6 +25,7 @@ from compliance.errors import BadInput, Corrupt, StorageError
 from compliance.facts import Evolve
 from storage.g711 import SAMPLE_RATE_HZ
 from storage.keys import KEY_BYTES, hkdf_sha256, length_prefixed
+from storage.objects import fsync_folder
 
 MAGIC = b"CANDOREC"
 VERSION = 1
@@ -113,6 +114,11 @@ class TrackWriter:
             raise StorageError(f"a recording cannot be begun: {error.strerror}") from error
         self._open = True
         self._append(_header(salt, context, commitment))
+        try:
+            fsync_folder(path.parent)  # a chunk is safe only if its file has a name
+        except OSError as error:
+            self.abandon()
+            raise StorageError(f"a recording cannot be begun: {error.strerror}") from error
 
     def write(self, alaw: bytes) -> None:
         """Take A-law samples; whole chunks go to disk before this returns."""
