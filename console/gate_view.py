@@ -77,15 +77,21 @@ def proven(it: Opened, lines: Sequence[LineFacts]) -> tuple[LineFacts, ...]:
 
 def as_json(it: Explanation, language: str) -> dict[str, Any]:
     """Plain data; the number masked, times in UTC."""
-    contact, decision = it.looked.request.contact, it.decision
     return {
-        "number": contact.number.masked,
+        "number": it.looked.request.contact.number.masked,
         "campaign": it.campaign,
         "in_campaign": it.looked.in_campaign,
         "as_if_started": it.looked.as_if_started,
+        **decision_json(it.decision, it.earliest, language),
+    }
+
+
+def decision_json(decision: Decision, earliest: datetime | None, language: str) -> dict[str, Any]:
+    """What was decided, finding by finding."""
+    return {
         "at": decision.at.isoformat(),
         "permitted": decision.permitted,
-        "earliest": it.earliest and it.earliest.isoformat(),
+        "earliest": earliest and earliest.isoformat(),
         "lines": list(decision.lines),
         "rulebook": decision.rulebook,
         "findings": [
@@ -108,13 +114,13 @@ def sentence(finding: Finding, language: str) -> str:
     return finding_text(finding, language)
 
 
-def verdict(it: Explanation, language: str) -> str:
+def verdict(decision: Decision, earliest: datetime | None, language: str) -> str:
     """The answer in one sentence."""
-    if it.decision.permitted:
+    if decision.permitted:
         return text("gate.permitted", language)
-    if it.earliest is not None:
-        return text("gate.later", language, at=shown(it.earliest, language))
-    return text("gate.refused", language, count=len(reasons(it.decision)))
+    if earliest is not None:
+        return text("gate.later", language, at=shown(earliest, language))
+    return text("gate.refused", language, count=len(reasons(decision)))
 
 
 def heading(it: Explanation, language: str) -> str:
@@ -131,7 +137,7 @@ def heading(it: Explanation, language: str) -> str:
     return f"{said}\n{text('gate.as_if_started', language)}"
 
 
-def table(it: Explanation, language: str, width: int) -> Table:
+def table(decision: Decision, language: str, width: int) -> Table:
     """Every rule, in the gate's order; rules on lines name their line. A narrow screen gets
     the same in fewer, taller columns."""
     wide = width >= _WIDE
@@ -139,7 +145,7 @@ def table(it: Explanation, language: str, width: int) -> Table:
     rows = Table()
     for column in columns.split():
         rows.add_column(text(f"column.{column}", language), overflow="fold")
-    for finding in it.decision.findings:
+    for finding in decision.findings:
         rule = f"{finding.rule}\n({finding.line})" if finding.line else finding.rule
         verdict = text("gate.pass" if finding.passed else "gate.refuse", language)
         why, when = finding_text(finding, language), shown(finding.earliest, language)

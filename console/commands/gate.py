@@ -3,11 +3,17 @@
 
 from __future__ import annotations
 
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from console import gate_view, homes
+from compliance import gate
+from compliance.errors import BadInput
+from compliance.facts import Decision
+from console import described, gate_view, homes
 from console.commands.common import (
     DEFAULT_HOME,
     HomeOption,
@@ -17,8 +23,10 @@ from console.commands.common import (
     passphrase,
     print_json,
 )
-from console.inputs import read_number, read_time
+from console.inputs import FROM_STDIN, read_number, read_time
 from dialer.policies import load_rulebook
+
+DEFAULT_LAW = ("cn_seed",)
 
 gate_app = group("What the gate would say, and why.")
 
@@ -51,6 +59,56 @@ def gate_explain(
         print_json(gate_view.as_json(found, language))
         return
     console.print(gate_view.heading(found, language), markup=False, highlight=False)
-    console.print(gate_view.table(found, language, console.width))
-    style = "green" if found.decision.permitted else "yellow"
-    console.print(gate_view.verdict(found, language), style=style, markup=False, highlight=False)
+    _show(found.decision, found.earliest, language)
+
+
+@gate_app.command("try")
+def gate_try(
+    file: Annotated[
+        Path, typer.Argument(help="The described call as JSON; - reads standard input.")
+    ] = Path(FROM_STDIN),
+    profile: Annotated[
+        list[str] | None, typer.Option(help="Law where the description names none.")
+    ] = None,
+    example: Annotated[
+        bool, typer.Option("--example", help="Print a description to begin from.")
+    ] = False,
+    language: Annotated[str, typer.Option(help="zh or en.")] = "en",
+    as_json: JsonOption = False,
+) -> None:
+    """Put a call that you describe to every rule: contact, consent, history, line, script, time.
+
+    No home and no database is needed, and nothing is dialed; the rules are those of every
+    real call. What is left out is taken not to be there, and refuses. Exit code 1: refused.
+
+    Example: candor gate try --example | candor gate try --json
+    """
+    if example:
+        print_json(described.EXAMPLE)
+        return
+    call = described.read(_document(file), at=datetime.now(UTC), profiles=profile or DEFAULT_LAW)
+    rulebook = load_rulebook(call.profiles)
+    decision = gate.recheck(call.request, rulebook, call.at)
+    when = gate.earliest(call.request, rulebook, call.at)
+    if as_json:
+        print_json(gate_view.decision_json(decision, when, language))
+    else:
+        _show(decision, when, language)
+    raise typer.Exit(0 if decision.permitted else 1)
+
+
+def _document(file: Path) -> str:
+    if str(file) == FROM_STDIN:
+        return sys.stdin.read()
+    try:
+        return file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        cause = error.strerror if isinstance(error, OSError) else "is not UTF-8"
+        raise BadInput(f"{file.name} cannot be read: {cause}", field="file") from None
+
+
+def _show(decision: Decision, earliest: datetime | None, language: str) -> None:
+    console.print(gate_view.table(decision, language, console.width))
+    style = "green" if decision.permitted else "yellow"
+    said = gate_view.verdict(decision, earliest, language)
+    console.print(said, style=style, markup=False, highlight=False)

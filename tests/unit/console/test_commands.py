@@ -63,7 +63,7 @@ def test_what_prints_data_prints_it_as_json_too(name: str) -> None:
 def test_help_leaves_with_zero(name: str) -> None:
     ran = candor(*name.split(), "--help")
     assert (ran.code, ran.err) == (0, "")
-    assert "--home" in ran.out or name in {"demo", "keys new"}
+    assert "--home" in ran.out or name in {"demo", "keys new", "gate try"}
 
 
 def test_unknown_words_are_told_with_exit_code_two() -> None:

@@ -213,7 +213,7 @@ def test_a_narrow_screen_gets_every_rule_too(desk: Desk) -> None:
         actor, at = desk.people[Role.OPERATOR], datetime.fromisoformat(NOON)
         found = gate_view.explain(it, actor, "autumn", Number("+8613900000001"), rulebook, at)
     for width, columns in ((80, 3), (150, 6)):
-        table = gate_view.table(found, "en", width)
+        table = gate_view.table(found.decision, "en", width)
         assert len(table.columns) == columns
         assert table.row_count == len(found.decision.findings)
         screen = Console(width=width, file=io.StringIO(), record=True)
