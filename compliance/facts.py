@@ -272,6 +272,7 @@ class DialRequest(Evolve):
     lines: tuple[LineFacts, ...]
     lab_allow: tuple[str, ...] = ()  # SIP URIs a lab tester confirmed
     stopped_at: datetime | None = None  # the platform-wide emergency stop in force
+    salt: str = field(default="", repr=False)  # random: the hash in the ledger cannot be guessed
 
 
 # ---------------------------------------------------------------- decisions

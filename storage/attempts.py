@@ -181,7 +181,7 @@ class Attempts:
                 campaign=lease.campaign,
                 contact=lease.contact,
                 number_index=lease.number_index,
-                number_key=key,
+                number_key=context.hide(key, "attempts", "number_key", lease.id),
                 at=now,
                 worker=lease.worker,
                 decision=decisions.to_json(decision),

@@ -180,7 +180,7 @@ class Calls:
             context, session, attempt.id, "transcript", transcript
         )
         attempt.keys_sealed = call_keys.seal(context, session, attempt.id, "keys", keys)
-        attempt.transcript_key = key
+        attempt.transcript_key = context.hide(key, "attempts", "transcript_key", attempt.id)
         attempt.finished_at = now
         if sealed is not None:
             record_provisional(context, session, sealed, now)

@@ -100,6 +100,7 @@ class Contacts:
 
         Rows that cannot be taken are left out and written, by row, field and cause, to
         ``NAME.rejects.csv`` beside the file. A number that comes twice is taken once.
+        ``progress`` counts twice the file's size: it is read, then its rows are stored.
 
         Raises:
             NotAllowed: not an operator.
@@ -125,11 +126,12 @@ class Contacts:
         defaults = Defaults(region, timezone, language)
         path = Path(path)
         with tempfile.TemporaryFile() as spool, _rejects(path) as rejects:
+            halves = _Halves(progress)
             load = _Load(context, new_id(), spool, rejects)
-            load.read(ContactFile(path, progress), defaults)
+            load.read(ContactFile(path, halves.reading), defaults)
             if not load.accepted:  # an empty batch would only take up its name
                 raise _none_taken(load, rejects.finish())
-            self._store(load, actor, source, batch)
+            self._store(load, actor, source, batch, halves.storing)
             return ImportResult(
                 batch=batch,
                 accepted=load.accepted,
@@ -139,7 +141,9 @@ class Contacts:
                 rejects_file=rejects.finish() if load.rejected else None,
             )
 
-    def _store(self, load: _Load, actor: Actor, source: SourceKind, name: str) -> None:
+    def _store(
+        self, load: _Load, actor: Actor, source: SourceKind, name: str, progress: Progress
+    ) -> None:
         context = self._context
         now = context.clock.wall()
         commitment, key = ledger.commit_to(load.file_digest)
@@ -156,12 +160,15 @@ class Contacts:
                     accepted=load.accepted,
                     rejected=load.rejected,
                     duplicates=load.duplicates,
-                    file_key=key,
+                    file_key=context.hide(key, "batches", "file_key", load.batch),
                 )
             )
+            stored = 0
             for contacts, consents in load.spooled():
                 insert_many(session, _CONTACTS, _CONTACT_COLUMNS, contacts)
                 insert_many(session, _CONSENTS, _CONSENT_COLUMNS, consents)
+                stored += len(contacts)
+                progress(stored, load.accepted)
             context.still_held(load.sealed_under)
             context.log(
                 session,
@@ -184,6 +191,21 @@ class Contacts:
                     batch=load.batch,
                     consents=load.consents,
                 )
+
+
+class _Halves:
+    """Progress of reading and storing as one: either is about half of the time."""
+
+    def __init__(self, told: Progress) -> None:
+        self._told = told
+        self._size = 0
+
+    def reading(self, done: int, total: int) -> None:
+        self._size = total
+        self._told(done, 2 * total)
+
+    def storing(self, done: int, total: int) -> None:
+        self._told(self._size + self._size * done // total, 2 * self._size)
 
 
 class _Load:

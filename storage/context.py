@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -18,11 +19,14 @@ from compliance.errors import NotAllowed, StorageAway, StorageError
 from compliance.facts import Actor, HomeKind, Number, Role
 from storage import ledger, pii
 from storage.database import READ_ONLY, storage_error
-from storage.keys import Keyring
+from storage.keys import Keyring, length_prefixed
 from storage.models import Home, Person
 
 SYSTEM = "system"
 """The actor of what the platform does by itself: calls, settling."""
+
+_HIDDEN = "commitment.key"
+_OPEN_CHARS = 64  # of a key in hex, as older versions kept it; hidden ones have 44
 
 
 def new_id() -> str:
@@ -117,6 +121,19 @@ class Context:
             self.keyring, sealed, tenant=self.tenant, table=table, column=column, row=row
         )
 
+    def hide(self, key: str, table: str, column: str, row: str) -> str:
+        """The key of a ledger's commitment as its row keeps it: with the database alone nobody
+        can try numbers against the commitment. Emptying the column destroys the key."""
+        pad = self.keyring.blind(_HIDDEN, length_prefixed(self.tenant, table, column, row))
+        return base64.b64encode(_xor(bytes.fromhex(key), pad)).decode()
+
+    def reveal(self, kept: str, table: str, column: str, row: str) -> str:
+        """What :meth:`hide` hid; "" stays, and so does what an older version kept in the open."""
+        if not kept or len(kept) == _OPEN_CHARS:
+            return kept
+        pad = self.keyring.blind(_HIDDEN, length_prefixed(self.tenant, table, column, row))
+        return _xor(base64.b64decode(kept), pad).hex()
+
     def still_held(self, keys: Collection[str]) -> None:
         """For values sealed before their transaction began; asked when they are in it.
 
@@ -134,6 +151,10 @@ class Context:
 
     def refusal_index(self, number: Number) -> bytes:
         return pii.refusal_index(self.keyring, number)
+
+
+def _xor(one: bytes, other: bytes) -> bytes:
+    return bytes(a ^ b for a, b in zip(one, other, strict=True))
 
 
 @contextmanager

@@ -109,7 +109,7 @@ class Evidence:
                 "script.json": packs.canonical(_sign_off(script)),
                 "consent.json": packs.canonical(contact),
                 "line.json": _line_of(row, request),
-                "commitments.json": packs.canonical(_keys_of(session, row, contact)),
+                "commitments.json": packs.canonical(_keys_of(context, session, row, contact)),
                 "people.json": packs.canonical(_people(session, entries, script)),
                 "report.json": packs.canonical(as_json(report)),
             }
@@ -329,14 +329,17 @@ def _line_of(row: AttemptRow, request: bytes) -> bytes:
     return packs.canonical(dialed[0]) if dialed else b""
 
 
-def _keys_of(session: Session, row: AttemptRow, contact: Mapping[str, Any]) -> dict[str, str]:
+def _keys_of(
+    context: Context, session: Session, row: AttemptRow, contact: Mapping[str, Any]
+) -> dict[str, str]:
     """Keys of the commitments in the call's entries; what was destroyed has none any more."""
     batch = session.get(Batch, contact["batch"].get("id", ""))
     found = {
-        "number": row.number_key,
-        "transcript": row.transcript_key,
-        "file": batch.file_key if batch is not None else "",
+        "number": context.reveal(row.number_key, "attempts", "number_key", row.id),
+        "transcript": context.reveal(row.transcript_key, "attempts", "transcript_key", row.id),
     }
+    if batch is not None:
+        found["file"] = context.reveal(batch.file_key, "batches", "file_key", batch.id)
     return {name: key for name, key in found.items() if key}
 
 

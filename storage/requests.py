@@ -7,6 +7,7 @@ so that what is explained beforehand is what is decided later.
 
 from __future__ import annotations
 
+import secrets
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -93,6 +94,7 @@ def requests_for(
     return [
         DialRequest(
             attempt_id=attempt,
+            salt=secrets.token_hex(16),
             tenant=context.tenant,
             home=context.home,
             contact=contact,

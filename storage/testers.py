@@ -75,7 +75,7 @@ class Testers:
                     id=tester,
                     number_index=index,
                     uri_sealed=context.seal(uri, "lab_testers", "uri", tester),
-                    uri_key=key,
+                    uri_key=context.hide(key, "lab_testers", "uri_key", tester),
                     confirmed_by=actor.id,
                     confirmed_at=now,
                 )

@@ -35,6 +35,7 @@ from compliance.gate import authorize
 from compliance.permits import Permit, Refusal
 from dialer.policies import load_rulebook
 from storage.contact_rows import COLUMNS
+from storage.context import Context
 from storage.database import make_engine, upgrade
 from storage.keys import FileKeyring
 from storage.objects import FolderObjects
@@ -200,6 +201,13 @@ class TestHome:
         sealed = writer.close(keep_callee)
         self.store.finish(claim, self.record(claim, recording=sealed.id), sealed)
         return attempt.id
+
+    def commitment_key(self, table: str, column: str) -> str:
+        """The key of a ledger's commitment, from the one row of ``table`` that has it."""
+        with self.engine.connect() as connection:
+            row = connection.execute(text(f"SELECT id, {column} AS kept FROM {table}")).one()
+        context = Context(self.engine, self.keyring, node="node1", clock=self.clock)
+        return context.reveal(row.kept, table, column, row.id)
 
     def ledger_kinds(self) -> list[str]:
         with self.engine.connect() as connection:

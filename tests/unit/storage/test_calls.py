@@ -67,8 +67,7 @@ def test_the_ledger_holds_digests_that_verify(home: TestHome) -> None:
     sealed = home.store.recording(home.actors["auditor"], attempt, AccessReason.AUDIT)
     assert finish["objects"] == sealed.ledger_objects()
     assert [row[3] for row in finish["objects"]] == ["callee", "bot"]
-    with home.engine.connect() as connection:
-        key = connection.execute(text("SELECT transcript_key FROM attempts")).scalar_one()
+    key = home.commitment_key("attempts", "transcript_key")
     said = home.store.transcript(home.actors["auditor"], attempt, AccessReason.AUDIT)
     plain = [
         [

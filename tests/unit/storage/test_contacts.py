@@ -244,12 +244,12 @@ def test_the_ledger_commits_to_the_very_file(home: TestHome) -> None:
 
     home.contacts(["13900000001"])
     with Session(home.engine) as session:
-        key = session.execute(text("SELECT file_key FROM batches")).scalar_one()
         bodies = session.execute(
             text("SELECT body FROM ledger_outbox WHERE kind = 'contacts.import'")
         ).scalar_one()
     entry = json.loads(bodies)["body"]
     digest = hashlib.sha256((home.path / "batch1.csv").read_bytes()).digest()
+    key = home.commitment_key("batches", "file_key")
     assert ledger.verify_commitment(digest, entry["file"], key)
     assert entry["accepted"] == 1
 

@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import text
 
+from compliance.canonical import canonical, digest
 from compliance.errors import AuthorisationDenied, BadInput, LeaseLost, PermitError
 from compliance.facts import Blame, Claim, Number, Outcome, RefusalScope
 from storage import ledger
 from storage.campaigns import TargetState
+from storage.context import Context
 from storage.store import CallRow, CampaignState, Caps
 from tests.storage_home import LINE, START, TestHome
 
@@ -52,11 +55,33 @@ def test_a_permit_is_good_only_after_the_commit(home: TestHome) -> None:
             text("SELECT body FROM ledger_outbox WHERE leaf_hash = :leaf"),
             {"leaf": bytes.fromhex(attempt.ledger_leaf)},
         ).scalar_one()
-        key = connection.execute(text("SELECT number_key FROM attempts")).scalar_one()
+    key = home.commitment_key("attempts", "number_key")
     entry = json.loads(body)["body"]
     assert ledger.verify_commitment(b"+8613900000001", entry["number"], key)
     assert entry["rulebook"] == permit.decision.rulebook
     assert home.store.decision(attempt.id) == permit.decision
+
+
+def test_the_database_alone_confirms_no_guessed_number(home: TestHome) -> None:
+    claim, attempt = home.attempt()
+    with home.engine.connect() as connection:
+        row = connection.execute(text("SELECT number_key, decision FROM attempts")).one()
+        body = connection.execute(
+            text("SELECT body FROM ledger_outbox WHERE kind = 'attempt.authorise'")
+        ).scalar_one()
+    entry = json.loads(body)["body"]
+    kept = base64.b64decode(row.number_key)
+    assert len(kept) == 32
+    for key in (kept, row.number_key.encode()):
+        assert not ledger.verify_commitment(b"+8613900000001", entry["number"], key.hex())
+    # Whoever guesses every fact of the request lacks its salt.
+    guessed = claim.request.evolve(salt="")
+    assert digest(canonical(claim.request)) == entry["inputs"] != digest(canonical(guessed))
+    # A key that an older version kept in the open still proves its entry.
+    context = Context(home.engine, home.keyring, node="node1", clock=home.clock)
+    old = home.commitment_key("attempts", "number_key")
+    assert context.reveal(old, "attempts", "number_key", attempt.id) == old
+    assert ledger.verify_commitment(b"+8613900000001", entry["number"], old)
 
 
 def test_an_attempt_is_authorised_once(home: TestHome) -> None:

@@ -89,7 +89,7 @@ def test_the_ledger_holds_a_commitment_to_the_uri(lab: TestHome) -> None:
         entry = connection.scalar(
             text("SELECT body FROM ledger_outbox WHERE kind = 'tester.confirm'")
         )
-        key = connection.scalar(text("SELECT uri_key FROM lab_testers"))
+    key = lab.commitment_key("lab_testers", "uri_key")
     assert b"127.0.0.1" not in entry
     commitment = json.loads(entry)["body"]["uri"]
     assert verify_commitment(URI.encode(), commitment, key)
