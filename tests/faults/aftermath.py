@@ -22,6 +22,7 @@ from console.homes import Opened
 from dialer.schedule import recover_recordings
 from storage import bundles, ledger, pii, verify
 from storage.anchors import FolderAnchor
+from storage.call_replay import Replay
 from storage.objects import FolderObjects
 from storage.recordings import Track, TrackReader, open_recording, track_context
 from storage.sequencer import verify_start
@@ -47,6 +48,7 @@ def check(disk: Path, marks: Sequence[Mark]) -> None:
     clock.advance(600)  # every lease is over
     with homes.opened(disk / "home") as it:  # the ledger is held against its anchors
         home = opened_home(it, clock)
+        Replay(home.path / "journal", home.store).run()  # before anything is settled
         with closing(sqlite3.connect(disk / "home" / "candor.db")) as database:
             found = _Found(it, home, disk, done, database)
             for mark in marks:
@@ -129,7 +131,7 @@ class _Found:
         )
 
     def _campaign(self, mark: Mark) -> None:
-        assert self.store.campaign_state(mark["campaign"]) in ("running", "finished")
+        assert self.store.campaign_state(mark["campaign"]) in ("running", "done")
 
     def _sequence(self, mark: Mark) -> None:
         assert self.one("SELECT size FROM ledger_head") >= mark["size"]
@@ -190,6 +192,9 @@ class _Found:
         auditor = self.home.actors["auditor"]
         assert len(self.store.transcript(auditor, mark["attempt"], AUDIT)) == 2
         self.callees[mark["attempt"]] = mark["callee"]
+
+    def _journal(self, mark: Mark) -> None:
+        assert self.attempt(mark, mark["column"])
 
     def _gate_refusal(self, mark: Mark) -> None:
         found = self.store.gate_refusals(mark["campaign"])

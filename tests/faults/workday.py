@@ -25,7 +25,10 @@ from compliance.facts import Actor, HomeKind, Number, Outcome, RefusalScope, Sou
 from console import backups, homes
 from console.homes import Opened
 from dialer.schedule import recover_recordings
-from storage import ledger
+from storage import ledger, pii
+from storage.call_entries import Answered, Refused, take, to_text
+from storage.call_journal import CallJournal, Kind
+from storage.call_replay import Replay
 from storage.keys import FileKeyring
 from storage.objects import FolderObjects
 from storage.recordings import RecordingWriter
@@ -176,6 +179,33 @@ class Workday:
         self.mark("finish", attempt=attempt.id, outcome=str(record.outcome), callee=not refuses)
         return attempt.id
 
+    def call_journalled(self, campaign: str) -> None:
+        """A call while the database is away, by a process that dies: the journal has it."""
+        claim = self.home.claim(campaign)
+        now = self.clock.wall()
+        attempt = self.store.authorise(self.home.permit(claim), claim, now)
+        number = claim.request.contact.number
+        answered = Answered(attempt.id, now, "abc@sip")
+        refused = Refused(
+            attempt.id,
+            "speech",
+            now,
+            RULEBOOK.policy.refusal_until(now),
+            pii.number_index(self.home.keyring, number),
+            pii.refusal_index(self.home.keyring, number),
+        )
+        folder = self.home.path / "journal"
+        journal = CallJournal.create(folder, "worker1", self.home.keyring, TENANT)
+        journal.append(Kind.ANSWERED, attempt.id, to_text(answered))
+        self.mark("journal", attempt=attempt.id, column="answered_at")
+        take(self.store, answered)
+        journal.empty()
+        journal.append(Kind.REFUSED, attempt.id, to_text(refused))
+        self.mark("journal", attempt=attempt.id, column="refused")
+        journal.close()
+        assert Replay(folder, self.store).run().records == 1
+        self.mark("journal", attempt=attempt.id, column="refused")
+
     def gate_refusal(self, campaign: str) -> None:
         claim = self.home.claim(campaign)
         refusal = self.home.refusal(claim)
@@ -219,7 +249,7 @@ class Workday:
         assert (done.recordings, done.waiting) == (0, 0)  # begun before; here they are completed
         auditor = self.home.actors["auditor"]
         gone = [d.attempt for d in self.store.retention.records(auditor) if d.why == "term_over"]
-        assert len(gone) == 4
+        assert len(gone) == 5
         self.mark("destroy", attempts=gone)
 
 
@@ -244,6 +274,7 @@ def live(folder: Path) -> None:
         day.refuse_by_letter()
         day.call(campaign)
         day.gate_refusal(campaign)
+        day.call_journalled(campaign)
         day.ledger()
         day.export(folder / "ledger.jsonl")
         clock.advance(3600)
