@@ -22,6 +22,7 @@ from compliance.errors import (
     AuthorisationDenied,
     LeaseLost,
     LineUnproven,
+    PermitError,
     SpeechError,
     StorageError,
     TelephonyError,
@@ -34,8 +35,8 @@ from compliance.facts import (
     Claim,
     HomeKind,
     LineFacts,
+    Number,
     Outcome,
-    RefusalScope,
 )
 from compliance.gate import authorize
 from compliance.permits import Permit, Refusal
@@ -44,6 +45,7 @@ from dialer import outcome
 from dialer.call import Why
 from dialer.disk import Disk
 from dialer.early import EarlyEar
+from dialer.journal import Journal
 from dialer.leg import CallLeg
 from dialer.lines import Line, choose
 from dialer.orphans import dialog_of
@@ -52,6 +54,9 @@ from dialer.recorder import CallRecorder
 from dialer.sip import SipEndpoint
 from dialer.transfer import ConnectedAgent, Switchboard
 from dialer.writer import Writer
+from storage import pii
+from storage.call_entries import Answered, Ended, Opened, Refused
+from storage.keys import Keyring
 from storage.recordings import SealedRecording
 from storage.store import Store
 from voicebot.prompts import RenderedScript
@@ -61,7 +66,7 @@ from voicebot.speech import SpeechClient, SpeechStream
 log = structlog.get_logger("dialer.campaign")
 
 DISCLOSURE_LIMIT_MS = 3000  # S1
-_FINISH_RETRIES_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
+_RENEW_AGAIN_S = 1.0
 _BYE_TIMEOUT_S = 35.0  # a BYE transaction without an answer ends after 32 s (RFC 3261 timer F)
 
 
@@ -69,6 +74,7 @@ class Placed(enum.Enum):
     """What came of asking for one more call."""
 
     NOTHING_DUE = "nothing_due"
+    HELD = "held"  # something must reach the database first
     REFUSED = "refused"  # the gate or the authorising transaction said no
     DONE = "done"
 
@@ -79,7 +85,9 @@ class DialContext:
 
     campaign: str
     store: Store
-    writer: Writer
+    writer: Writer  # the database's thread
+    files: Writer  # the disk's thread
+    journal: Journal
     endpoint: SipEndpoint
     speech: SpeechClient
     rulebook: Rulebook
@@ -104,6 +112,10 @@ class DialContext:
 
 async def place_one_call(ctx: DialContext) -> Placed:
     """Place the next due call of the campaign and see it through to its record."""
+    # 0. What earlier calls left comes first: a refusal heard a moment ago must count.
+    if not await ctx.journal.clear():
+        return Placed.HELD
+
     # 1. Lease a due contact with everything the rules need to know.
     claim = await ctx.writer.run(
         ctx.store.claim,
@@ -130,6 +142,9 @@ async def place_one_call(ctx: DialContext) -> Placed:
         return Placed.REFUSED
 
     # 3. Caps and refusals once more, and the attempt made durable: it counts from here.
+    if ctx.held or not await ctx.journal.clear():  # the database may have been away meanwhile
+        await ctx.writer.run(ctx.store.release, claim)
+        return Placed.HELD
     try:
         attempt = await ctx.writer.run(ctx.store.authorise, verdict, claim, ctx.clock.wall())
     except (AuthorisationDenied, LeaseLost) as denied:
@@ -140,14 +155,14 @@ async def place_one_call(ctx: DialContext) -> Placed:
     lease = asyncio.create_task(_keep_lease(ctx, claim))
     try:
         record, sealed = await _talk(ctx, claim, attempt, verdict)
-    except TelephonyError as error:  # nothing was sent: the attempt counts all the same
+    except (TelephonyError, PermitError) as error:  # nothing was sent: it counts all the same
         log.error("no call", action="call.failed", cause=type(error).__name__)
         record = CallRecord(attempt.id, Outcome.LINE_FAILED, Blame.US, attempt.line)
         record, sealed = record.evolve(sip_reason=error.detail, ended_at=ctx.clock.wall()), None
     finally:
         lease.cancel()
 
-    # 5. Everything the call leaves behind, in one transaction.
+    # 5. Everything the call leaves behind: on this disk, then in one transaction.
     leaf = await _finish(ctx, claim, record, sealed)
     ctx.report("ended", _summary(record, leaf))
     return Placed.DONE
@@ -156,15 +171,14 @@ async def place_one_call(ctx: DialContext) -> Placed:
 async def _finish(
     ctx: DialContext, claim: Claim, record: CallRecord, sealed: SealedRecording | None
 ) -> str:
-    """Store the record; a database that is away for a while does not lose it."""
-    for wait_s in _FINISH_RETRIES_S:
-        try:
-            return await ctx.writer.run(ctx.store.finish, claim, record, sealed)
-        except StorageError as error:
-            log.error("record not stored yet", action="finish.retry", cause=type(error).__name__)
-            ctx.held = "storage"
-            await asyncio.sleep(wait_s)
-    return await ctx.writer.run(ctx.store.finish, claim, record, sealed)
+    """Make the record durable; its ledger leaf, or empty while the database is away."""
+    ended = Ended(record.attempt_id, claim.fencing, record, sealed)
+    try:
+        moved = await ctx.journal.note(ended)
+    except StorageError as error:  # the journal tries on as long as this process lives
+        log.error("record not safe yet", action="finish.late", cause=type(error).__name__)
+        return ""
+    return moved.result() if await ctx.journal.is_moved(moved) else ""
 
 
 async def _prove_lines(ctx: DialContext, claim: Claim) -> tuple[LineFacts, ...]:
@@ -185,15 +199,18 @@ async def _prove_lines(ctx: DialContext, claim: Claim) -> tuple[LineFacts, ...]:
 
 async def _keep_lease(ctx: DialContext, claim: Claim) -> None:
     """Renew the lease while the call lives, so that nobody settles it under us."""
+    wait_s = ctx.lease_s / 3
     while True:
-        await asyncio.sleep(ctx.lease_s / 3)
+        await asyncio.sleep(wait_s)
+        wait_s = ctx.lease_s / 3
         try:
             await ctx.writer.run(ctx.store.renew, claim, ctx.clock.wall())
         except LeaseLost:
             log.error("lease lost in mid-call", action="lease.lost", attempt=claim.lease_id)
             return
-        except StorageError as error:  # tried again at the next turn; the lease has two to spare
+        except StorageError as error:  # the first to come when the database is back
             log.error("lease not renewed", action="lease.late", cause=type(error).__name__)
+            wait_s = _RENEW_AGAIN_S
 
 
 async def _talk(
@@ -202,7 +219,14 @@ async def _talk(
     """INVITE, wait, converse, hang up; returns the record and the sealed recording."""
     lines = {facts.id: Line.of(facts) for facts in claim.request.lines}
     line = choose(permit.decision.lines, lines, ctx.live)
-    recorder = CallRecorder(ctx.writer, ctx.store, ctx.objects, ctx.tenant, attempt.id)
+    recorder = CallRecorder(
+        ctx.files,
+        ctx.store.keyring,
+        lambda opening: ctx.journal.note(Opened(attempt.id, opening)),
+        ctx.objects,
+        ctx.tenant,
+        attempt.id,
+    )
     blank = CallRecord(attempt.id, Outcome.LINE_FAILED, Blame.US, line.id)
     ctx.live[line.id] = ctx.live.get(line.id, 0) + 1
     leg: CallLeg | None = None
@@ -269,10 +293,7 @@ async def _converse(
     ctx.report("answered", {"attempt": attempt.id, "dialog": dialog and dialog.to_json()})
     answered_at = _wall_of(ctx.clock, leg.answered_at_monotonic)
     opening = asyncio.gather(
-        ctx.writer.run(
-            ctx.store.mark_answered, attempt.id, answered_at, sip_call_id=leg.sip_call_id
-        ),
-        recorder.open(),
+        ctx.journal.note(Answered(attempt.id, answered_at, leg.sip_call_id)), recorder.open()
     )
     stream: SpeechStream | None = None
     try:
@@ -283,14 +304,8 @@ async def _converse(
     async def refused(how: str, at_ms: int) -> None:
         at = answered_at + timedelta(milliseconds=at_ms)
         until = ctx.rulebook.policy.refusal_until(at)
-        await ctx.writer.run(
-            ctx.store.record_refusal,
-            attempt.id,
-            how=how,
-            at=at,
-            until=until,
-            scope=RefusalScope.COMPANY,
-        )
+        indexes = await ctx.files.run(_indexes, ctx.store.keyring, claim.request.contact.number)
+        await ctx.journal.note(Refused(attempt.id, how, at, until, *indexes))
         ctx.report("refusal", {"attempt": attempt.id, "how": how})
 
     agent: ConnectedAgent | None = None
@@ -321,6 +336,10 @@ async def _converse(
     except StorageError as error:  # the record of the call says so again
         log.error("answer not noted", action="storage.away", cause=type(error).__name__)
     return talk
+
+
+def _indexes(keyring: Keyring, number: Number) -> tuple[bytes, bytes]:
+    return pii.number_index(keyring, number), pii.refusal_index(keyring, number)
 
 
 async def _ask_to_leave(ctx: DialContext, recorder: CallRecorder, leave: asyncio.Event) -> None:

@@ -23,9 +23,13 @@ class Disk:
     fsync is final: what the disk says after it is not to be believed (experiment 6).
     """
 
-    def __init__(self, folder: Path, spool_bytes: int | None = None) -> None:
-        """``spool_bytes``: how much may wait in ``folder`` for a store elsewhere."""
+    def __init__(
+        self, folder: Path, spool_bytes: int | None = None, journal: Path | None = None
+    ) -> None:
+        """``spool_bytes``: how much may wait in ``folder`` for a store elsewhere. ``journal``:
+        another place where a call must be able to write."""
         self._folder = folder
+        self._places = (folder,) if journal is None else (folder, journal)
         self._spool_bytes = spool_bytes
         self._weighed = 0.0
         self._heavy = False
@@ -42,10 +46,11 @@ class Disk:
     def full(self) -> bool:
         """Whether to hold new calls; looks again, and writes where a write failed before."""
         try:
-            if shutil.disk_usage(self._folder).free < _LEAST_FREE:
-                return True
-            if self._full:
-                self._probe()
+            for place in self._places:
+                if shutil.disk_usage(place).free < _LEAST_FREE:
+                    return True
+                if self._full:
+                    _probe(place)
         except OSError:
             return True
         self._full = False
@@ -60,19 +65,20 @@ class Disk:
             self._weighed = time.monotonic()
         return self._heavy
 
-    def _probe(self) -> None:
-        path = self._folder / f".probe-{secrets.token_hex(4)}"
+
+def _probe(folder: Path) -> None:
+    path = folder / f".probe-{secrets.token_hex(4)}"
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            try:
-                left = memoryview(_PROBE)
-                while left:  # a disk that is almost full takes a part and says so next time
-                    left = left[os.write(descriptor, left) :]
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            left = memoryview(_PROBE)
+            while left:  # a disk that is almost full takes a part and says so next time
+                left = left[os.write(descriptor, left) :]
+            os.fsync(descriptor)
         finally:
-            path.unlink(missing_ok=True)
+            os.close(descriptor)
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _size(path: Path) -> int:

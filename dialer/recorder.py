@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Carries both channels of a live call to the sealed recording (S4, S6, P5).
 
-Audio is A-law encoded as it arrives and written on the writer thread about
-twice a second. The wrapped keys are in the database before the first chunk is
-on disk, so that the prefix left by a killed process can be opened.
+Audio is A-law encoded as it arrives and written on the disk's thread about
+twice a second. The wrapped keys are durable before the first chunk is on
+disk, so that the prefix left by a killed process can be opened.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,9 @@ import structlog
 from compliance.errors import StorageError
 from dialer.writer import Writer
 from storage.g711 import linear_to_alaw
+from storage.keys import Keyring
 from storage.objects import FolderObjects
-from storage.recordings import RecordingWriter, SealedRecording
-from storage.store import Store
+from storage.recordings import RecordingOpening, RecordingWriter, SealedRecording
 
 log = structlog.get_logger("dialer.recorder")
 
@@ -32,10 +33,18 @@ class CallRecorder:
     """One call's recording; ``feed`` takes int16 8 kHz audio of both channels in step."""
 
     def __init__(
-        self, writer: Writer, store: Store, objects: Path, tenant: str, attempt_id: str
+        self,
+        writer: Writer,
+        keyring: Keyring,
+        keep: Callable[[RecordingOpening], Awaitable[object]],
+        objects: Path,
+        tenant: str,
+        attempt_id: str,
     ) -> None:
+        """``keep`` makes the wrapped keys durable."""
         self._writer = writer
-        self._store = store
+        self._keyring = keyring
+        self._keep = keep
         self._objects = objects
         self._tenant = tenant
         self._attempt = attempt_id
@@ -56,22 +65,22 @@ class CallRecorder:
     async def open(self) -> None:
         """Make keys and files; called once, when the call is answered."""
         try:
-            self._file = await self._writer.run(self._open)
+            file = await self._writer.run(self._open)
+            await self._keep(file.opening)
         except StorageError as error:
             self._fail(error)
             return
+        self._file = file
         self._flusher = asyncio.create_task(self._flush_regularly(), name="recorder")
 
     def _open(self) -> RecordingWriter:
-        file = RecordingWriter.create(
+        return RecordingWriter.create(
             FolderObjects(self._objects),
-            self._store.keyring,
+            self._keyring,
             tenant=self._tenant,
             call_id=self._attempt,
             recording_id=secrets.token_hex(16),
         )
-        self._store.open_recording_row(self._attempt, file.opening)
-        return file
 
     async def _flush_regularly(self) -> None:
         while not self.failed.is_set():

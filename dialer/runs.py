@@ -26,9 +26,10 @@ class Run:
         # Not inherited by the processes it starts: they may outlive it.
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
-    def close(self) -> None:
-        """The run is over and left nothing open."""
-        self._path.unlink(missing_ok=True)
+    def close(self, *, settled: bool = True) -> None:
+        """The run is over; unless ``settled``, the next one finds what it left open."""
+        if settled:
+            self._path.unlink(missing_ok=True)
         os.close(self._file)
 
 

@@ -43,15 +43,15 @@ def build(
     clock: Clock,
     objects: Objects,
     terms: Terms,
-    settled: Callable[[list[str]], None],
+    look: Callable[[], None],
     stamp: Callable[[], object] | None = None,
     carry: Callable[[], object] | None = None,
 ) -> BackgroundScheduler:
     """A scheduler ready to start.
 
     One worker thread, so that jobs never race each other; destruction, which may take minutes,
-    has its own, and so has ``carry``, which waits for further anchors. ``stamp`` has a
-    checkpoint stamped when that is due.
+    has its own, and so has ``carry``, which waits for further anchors. ``look`` settles what
+    dead processes left; ``stamp`` has a checkpoint stamped when that is due.
     """
     scheduler = BackgroundScheduler(
         executors={
@@ -64,9 +64,7 @@ def build(
     )
 
     def settle() -> None:
-        attempts = store.settle_expired(clock.wall())
-        if attempts:
-            settled(attempts)
+        look()
         recover_recordings(store, objects)
 
     def retain() -> None:

@@ -255,6 +255,11 @@ class Home:
         return self.root / "prompts"
 
     @property
+    def journal(self) -> Path:
+        """What live calls leave, until the database has it."""
+        return self.root / "journal"
+
+    @property
     def run(self) -> Path:
         return self.root / "run"
 

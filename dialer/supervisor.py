@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import secrets
@@ -26,13 +27,16 @@ from typing import Any
 import structlog
 
 from compliance.clock import Clock
-from compliance.errors import LedgerError, TelephonyError
+from compliance.errors import LedgerError, StorageError, TelephonyError
 from dialer import schedule
 from dialer.orders import DRAIN, Order
 from dialer.orphans import Dialog, say_goodbye
 from dialer.policies import load_terms
 from dialer.runs import Run, bury, dead_runs
 from dialer.settings import Home
+from dialer.settling import Settling
+from storage.call_replay import Replay
+from storage.context import translated
 from storage.key_sources import SECRET_VARIABLES
 from storage.keys_environment import VARIABLE as KEYRING
 from storage.sequencer import Sequencer
@@ -45,6 +49,7 @@ _RESTART_WINDOW_S = 60.0
 _SPEECH_START_S = 20.0
 _STOP_S = 8.0
 _ABORT_S = 1.5
+_LOOK_S = 0.5
 
 Report = Callable[[str, Mapping[str, Any]], None]
 
@@ -89,6 +94,7 @@ class Supervisor:
         self._grace_s = _STOP_S
         self._stamps = home.open_timestamps()
         self._deaths: deque[float] = deque()
+        self._settling = Settling(Replay(home.journal, store), store, clock, self._settled)
         self._behind: tuple[str, ...] = ()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -114,7 +120,7 @@ class Supervisor:
             self._clock,
             objects,
             load_terms(settings),
-            self._settled,
+            self._settling.look,
             self._stamp if self._stamps is not None else None,
             self._carry if self._sequencer.has_further else None,
         )
@@ -138,10 +144,11 @@ class Supervisor:
                 await self._bury(worker)
             jobs.shutdown(wait=True)
             await asyncio.to_thread(schedule.forward_rest, objects)
-            self._run.close()
+            self._run.close(settled=not self._settling.owed)
             now = self._clock.wall()
-            self._sequencer.run_once(now)
-            self._sequencer.checkpoint(now, force=True)
+            with translated():
+                self._sequencer.run_once(now)
+                self._sequencer.checkpoint(now, force=True)
 
     def drain(self) -> None:
         """No new calls, no restarts: what rings is cancelled, who talks hears a goodbye."""
@@ -158,12 +165,10 @@ class Supervisor:
 
     def _settle_dead_runs(self) -> None:
         """What an earlier run of this home left open when it was killed."""
-        node, now = self._home.settings.node, self._clock.wall()
-        for run in dead_runs(self._home.run):
-            settled = self._store.settle_expired(now, dead=f"{node}/{run}/")
-            if settled:
-                self._settled(settled)
-            bury(self._home.run, run)
+        node, folder = self._home.settings.node, self._home.run
+        for run in dead_runs(folder):
+            self._settling.bury(f"{node}/{run}/", functools.partial(bury, folder, run))
+        self._settling.look()
 
     def _stamp(self) -> None:
         """Have the newest checkpoint stamped if that is due; an authority away stops nothing."""
@@ -203,6 +208,7 @@ class Supervisor:
             log.error("dialer process died", action="worker.died", worker=worker.name, code=code)
             self._report("worker_died", {"worker": worker.name, "code": code})
             self._count_death()
+            await self._until_settled()
 
     async def _start_worker(self, index: int, campaign: str) -> _Worker:
         assert self._run is not None
@@ -276,11 +282,20 @@ class Supervisor:
             )
             self._report("orphan_bye", {"attempt": attempt, "answered": answered})
         worker.dialogs.clear()
-        settled = await asyncio.to_thread(
-            self._store.settle_expired, self._clock.wall(), dead=worker.lease_name
-        )
-        if settled:
-            self._settled(settled)
+        self._settling.bury(worker.lease_name)
+        try:
+            await asyncio.to_thread(self._settling.look)
+        except StorageError as error:  # the next look, or the next run
+            log.error("not settled yet", action="storage.away", cause=type(error).__name__)
+
+    async def _until_settled(self) -> None:
+        """No new process before the database answers and knows what the dead one left."""
+        if not self._settling.owed:
+            return
+        self._report("held", {"why": "storage"})
+        while self._settling.owed and not self._stopping:
+            await asyncio.sleep(_LOOK_S)
+        self._report("held", {"why": ""})
 
     def _count_death(self) -> None:
         now = time.monotonic()

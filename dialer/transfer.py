@@ -32,6 +32,7 @@ log = structlog.get_logger("dialer.transfer")
 
 _AWAY_S = 60.0  # who did not answer is left in peace for so long
 _TRIES = 3  # agents called for one callee
+_ANSWER_S = 3.0  # nobody on the line waits longer for a database
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,14 @@ class Switchboard:
     async def call_person(self, attempt: str, lead: CallLeg, line: Line) -> ConnectedAgent | None:
         """Ring free agents one after another; None: nobody is free or answers."""
         for _ in range(_TRIES):
-            taken = await self.writer.run(self.store.agents.claim_agent, attempt, self.clock.wall())
+            try:
+                async with asyncio.timeout(_ANSWER_S):
+                    taken = await self.writer.run(
+                        self.store.agents.claim_agent, attempt, self.clock.wall()
+                    )
+            except (StorageError, TimeoutError) as error:  # taken late: the call's record frees
+                log.error("no agents", action="storage.away", cause=type(error).__name__)
+                break
             if taken is None:
                 break
             person = await self._ring(attempt, lead, line, *taken)
@@ -102,15 +110,16 @@ class Switchboard:
             leg.withdraw(Why.TALK_OVER)
             await leg.wait_ended(5.0)
         try:
-            await self.writer.run(
-                self.store.agents.release_agent,
-                leg_id,
-                self.clock.wall(),
-                rest_s=rest_s,
-                sip_call_id=leg.sip_call_id if leg else "",
-                sip_status=leg.state.status if leg else 0,
-            )
-        except StorageError as error:  # settled with the attempt at the latest
+            async with asyncio.timeout(_ANSWER_S):
+                await self.writer.run(
+                    self.store.agents.release_agent,
+                    leg_id,
+                    self.clock.wall(),
+                    rest_s=rest_s,
+                    sip_call_id=leg.sip_call_id if leg else "",
+                    sip_status=leg.state.status if leg else 0,
+                )
+        except (StorageError, TimeoutError) as error:  # freed with the attempt at the latest
             log.error("agent not released", action="agent.held", cause=type(error).__name__)
         self.report("agent_released", {"leg": leg_id})
 
@@ -142,12 +151,16 @@ class ConnectedAgent:
     async def join(self) -> None:
         self._lead.join(self._leg)
         await self._board.endpoint.join(self._lead, self._leg)
-        await self._board.writer.run(
-            self._board.store.agents.connect_agent,
-            self._leg_id,
-            self._board.clock.wall(),
-            sip_call_id=self._leg.sip_call_id,
-        )
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                await self._board.writer.run(
+                    self._board.store.agents.connect_agent,
+                    self._leg_id,
+                    self._board.clock.wall(),
+                    sip_call_id=self._leg.sip_call_id,
+                )
+        except (StorageError, TimeoutError) as error:  # the call's record tells of it
+            log.error("agent not noted", action="storage.away", cause=type(error).__name__)
         self._board.report("transferred", {"attempt": self._attempt, "agent": self._agent})
 
     async def gone(self) -> None:

@@ -22,12 +22,14 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from sqlalchemy import Engine
 
-from compliance.clock import SystemClock
-from compliance.errors import CandorError, ScriptError, StorageError
+from compliance.clock import Clock, SystemClock
+from compliance.errors import CandorError, ScriptError, StorageAway, StorageError
 from dialer.call import Why
 from dialer.campaign import DialContext, Placed, place_one_call
 from dialer.disk import Disk
+from dialer.journal import Journal
 from dialer.logs import configure
 from dialer.orders import DRAIN, Order
 from dialer.policies import load_rulebook
@@ -37,6 +39,8 @@ from dialer.sip import EndpointConfig, SipEndpoint
 from dialer.transfer import Switchboard
 from dialer.writer import Writer
 from storage import sequencer
+from storage.call_journal import CallJournal
+from storage.context import translated
 from storage.database import check_version, make_engine
 from storage.scripts import version_digest
 from storage.store import Store
@@ -50,6 +54,7 @@ log = structlog.get_logger("dialer.worker")
 _POLL_S = 0.3  # how soon a pause or stop written to storage is acted on (≤ 1 s)
 _IDLE_S = 0.5
 _AFTER_FAILURE_S = 2.0
+_ANSWER_S = 3.0  # a database that takes longer counts as away
 _GOODBYE_S = 5.0  # live calls end politely within this time of a stop
 
 
@@ -79,7 +84,11 @@ async def run(order: Order, report: _Events, drain: asyncio.Event) -> None:
     store = Store(engine, keyring, node=settings.node, clock=clock)
     rulebook = load_rulebook(settings.policy.profiles)
     store.rulebooks.keep(rulebook.digest, rulebook.text)
-    writer = Writer()
+    writer, files = Writer(), Writer("files")
+    noted = CallJournal.create(home.journal, order.name, keyring, store.tenant)
+    spool_bytes = settings.storage.spool_mb * 10**6 if home.remote else None
+    disk = Disk(home.objects, spool_bytes, home.journal)
+    journal = Journal(noted, store, files=files, database=writer, disk_failed=disk.failed)
     rendered = await asyncio.to_thread(_approved_script, store, home, order.campaign)
     endpoint = SipEndpoint(
         EndpointConfig(
@@ -101,6 +110,8 @@ async def run(order: Order, report: _Events, drain: asyncio.Event) -> None:
         campaign=order.campaign,
         store=store,
         writer=writer,
+        files=files,
+        journal=journal,
         endpoint=endpoint,
         speech=speech,
         rulebook=rulebook,
@@ -109,7 +120,7 @@ async def run(order: Order, report: _Events, drain: asyncio.Event) -> None:
         worker=order.name,
         tenant=store.tenant,
         objects=home.objects,
-        disk=Disk(home.objects, settings.storage.spool_mb * 10**6 if home.remote else None),
+        disk=disk,
         ring_timeout_s=settings.dial.ring_timeout_s,
         lease_s=settings.dial.lease_s,
         simulator_key=simulator,
@@ -140,7 +151,10 @@ async def run(order: Order, report: _Events, drain: asyncio.Event) -> None:
         drainer.cancel()
         slots_left = endpoint.capacity - endpoint.free_slots
         await endpoint.close()
-        await asyncio.to_thread(writer.close)
+        await journal.close()
+        await asyncio.to_thread(files.close)
+        if writer.busy_s < _ANSWER_S:  # else it may never return; what matters is on disk
+            await asyncio.to_thread(writer.close)
         await speech.close()
     report("done", {"callback_errors": endpoint.callback_errors, "slots_left": slots_left})
 
@@ -167,27 +181,30 @@ async def _slot(ctx: DialContext, index: int, busy: set[int]) -> None:
             await asyncio.sleep(_AFTER_FAILURE_S)
         finally:
             busy.discard(index)
-        if placed is Placed.NOTHING_DUE:
-            if not busy:
-                return
+        if placed is Placed.NOTHING_DUE and not busy:
+            return
+        if placed in (Placed.NOTHING_DUE, Placed.HELD):
             await asyncio.sleep(_IDLE_S)
 
 
-async def _watch(ctx: DialContext, engine: Any, lag_limit_s: float) -> None:
+async def _watch(ctx: DialContext, engine: Engine, lag_limit_s: float) -> None:
     """Act on what operators write to storage, and dial less when something falls behind."""
     while True:
         await asyncio.sleep(_POLL_S)
-        full = await ctx.writer.run(ctx.disk.full)
-        spooled = await ctx.writer.run(ctx.disk.spool_full)
+        full = await ctx.files.run(ctx.disk.full)
+        spooled = await ctx.files.run(ctx.disk.spool_full)
         if ctx.disk.broken:
             log.error("the disk fails", action="disk.broken")
             hold(ctx, "disk")
             stop(ctx)
             return
         try:
-            steering = await ctx.writer.run(ctx.store.steering, ctx.campaign)
-            lag = await ctx.writer.run(sequencer.lag, engine, ctx.clock.wall())
-        except StorageError as error:
+            if ctx.writer.busy_s > _ANSWER_S:
+                raise StorageAway("the database hangs")
+            async with asyncio.timeout(_ANSWER_S):
+                steering = await ctx.writer.run(ctx.store.steering, ctx.campaign)
+                lag = await ctx.writer.run(_lag, engine, ctx.clock)
+        except (StorageError, TimeoutError) as error:
             hold(ctx, "storage")  # no new INVITE while it is away; live calls go on
             log.error("storage away", action="storage.away", kind=type(error).__name__)
             continue
@@ -196,11 +213,18 @@ async def _watch(ctx: DialContext, engine: Any, lag_limit_s: float) -> None:
         reasons = {
             "disk": full,
             "spool": spooled,
+            "storage": ctx.journal.behind,
+            "journal": await ctx.files.run(ctx.journal.aside),
             "paused": steering.state == "paused",
             "ledger": lag > lag_limit_s,
             "speech": ctx.speech.behind,
         }
         hold(ctx, next((why for why, true in reasons.items() if true), ""))
+
+
+def _lag(engine: Engine, clock: Clock) -> float:
+    with translated():
+        return sequencer.lag(engine, clock.wall())
 
 
 def hold(ctx: DialContext, why: str) -> None:

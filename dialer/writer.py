@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The writer thread: database and fsync happen here, never beside SIP, media or dialogue."""
+"""A writer thread: database and fsync happen on one, never beside SIP, media or dialogue.
+
+A dialer process has two: a database that hangs must not keep anything from the disk.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
@@ -18,6 +22,13 @@ class Writer:
     def __init__(self, name: str = "writer") -> None:
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
         self.pending = 0
+        self._began: float | None = None
+
+    @property
+    def busy_s(self) -> float:
+        """How long what runs there just now has taken; 0.0: nothing does."""
+        began = self._began
+        return 0.0 if began is None else time.monotonic() - began
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``work`` on the writer thread; its exception is raised here.
@@ -25,9 +36,15 @@ class Writer:
         A cancelled caller does not stop the work: what was begun is finished.
         """
         self.pending += 1
-        future = asyncio.get_running_loop().run_in_executor(
-            self._pool, lambda: work(*args, **kwargs)
-        )
+
+        def timed() -> T:
+            self._began = time.monotonic()
+            try:
+                return work(*args, **kwargs)
+            finally:
+                self._began = None
+
+        future = asyncio.get_running_loop().run_in_executor(self._pool, timed)
         future.add_done_callback(self._done)
         return await asyncio.shield(future)
 

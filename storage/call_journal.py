@@ -254,12 +254,17 @@ def waiting(folder: Path) -> Waiting:
     return Waiting(records, refusals, sum(1 for _ in folder.glob(f"*{ASIDE}")))
 
 
+def lies_aside(folder: Path) -> bool:
+    """Whether a person must look at something the database did not take."""
+    return any(folder.glob(f"*{ASIDE}"))
+
+
 def refusal_waits(folder: Path, own: Path) -> bool:
     """Whether another process's file holds a refusal that the database may not know yet.
 
     What was kept aside may be one, and nobody knows of whom: then no number is safe to call.
     """
-    if any(folder.glob(f"*{ASIDE}")):
+    if lies_aside(folder):
         return True
     others = (path for path in folder.glob(f"*{SUFFIX}") if path != own)
     return any(frame.kind is Kind.REFUSED for path in others for frame in _peek(path))

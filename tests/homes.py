@@ -118,9 +118,12 @@ async def demo_run(
     max_calls: int = 4,
     ring_timeout_s: float = 5.0,
     settings: str = "",
+    database: str = "",
 ) -> AsyncIterator[Run]:
     """A demo home in ``folder`` and its simulator; ``address`` points the line elsewhere;
     ``settings`` is more for ``candor.toml``.
+
+    ``database`` is the URL of an empty one; empty: a file of its own.
     """
     root, callees = folder / "home", folder / "callees"
     homes.create(
@@ -131,6 +134,7 @@ async def demo_run(
         processes=processes,
         max_calls=max_calls,
         ring_timeout_s=ring_timeout_s,
+        database=database,
     )
     with (root / "candor.toml").open("a", encoding="utf-8") as file:
         file.write(settings)

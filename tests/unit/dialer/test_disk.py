@@ -65,7 +65,11 @@ def test_a_recording_that_breaks_off_says_so_and_its_prefix_opens(home: TestHome
 
     async def record() -> CallRecorder:
         writer = Writer()
-        recorder = CallRecorder(writer, home.store, objects.root, TENANT, attempt.id)
+
+        async def keep(opening: recordings.RecordingOpening) -> None:
+            home.store.open_recording_row(attempt.id, opening)
+
+        recorder = CallRecorder(writer, home.keyring, keep, objects.root, TENANT, attempt.id)
         await recorder.open()
         for _ in range(3):
             recorder.feed(SECOND, SECOND)
