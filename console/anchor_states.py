@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What each further anchor of the ledger holds just now; reads only."""
+"""What each further anchor of the ledger holds just now, and what waits for a stamp; reads only."""
 
 from __future__ import annotations
 
@@ -53,3 +53,14 @@ def states(engine: Engine, anchors: Iterable[Anchor], now: datetime) -> list[Anc
         size = parse_note(note).checkpoint.size if note else 0
         found.append(AnchorState(anchor.name, note, size, max(0, (due or 0) - size)))
     return found
+
+
+def first_after(engine: Engine, size: int) -> datetime | None:
+    """When the first checkpoint of more than ``size`` entries was made; None: there is none."""
+    with engine.connect().execution_options(**READ_ONLY) as connection:
+        return connection.scalar(
+            select(LedgerCheckpoint.at)
+            .where(LedgerCheckpoint.size > size)
+            .order_by(LedgerCheckpoint.size)
+            .limit(1)
+        )

@@ -77,6 +77,7 @@ class HomeCheckup:
             return
         yield from guarded("ledger", lambda: self._ledger(engine, keyring, store.home))
         yield from guarded("anchors", lambda: self._anchors(engine))
+        yield from guarded("stamps", lambda: self._stamps(engine))
         for check, look in (
             ("clock", self._clock),
             ("keys", self._rotation),
@@ -259,6 +260,25 @@ class HomeCheckup:
                 yield warn("anchors", "behind", anchor=state.name, count=state.lacks)
             else:
                 yield ok("anchors", anchor=state.name, size=state.size)
+
+    def _stamps(self, engine: Engine) -> Iterator[Diagnosis]:
+        """Time stamps, if an authority is configured: it is not asked, for that may cost."""
+        stamps = self.home.open_timestamps()
+        if stamps is None:
+            return
+        newest, trouble = stamps.newest(), stamps.trouble()
+        every = timedelta(seconds=self.home.settings.timestamps.every_s)
+        waiting = anchor_states.first_after(engine, newest.size if newest is not None else 0)
+        last = f"{newest.at:%Y-%m-%d %H:%M:%S} UTC" if newest is not None else "–"
+        if trouble is not None:
+            more = {"remedy": trouble.remedy} if trouble.remedy else {}
+            at = f"{trouble.at:%Y-%m-%d %H:%M:%S} UTC"
+            yield warn("stamps", "failing", at=at, cause=trouble.cause, last=last, **more)
+        elif waiting is not None and waiting < self.clock.wall() - 2 * every:
+            since = f"{waiting:%Y-%m-%d %H:%M:%S} UTC"
+            yield warn("stamps", "overdue", since=since, last=last)
+        else:
+            yield ok("stamps", count=len(stamps.stamps()), last=last)
 
     def _clock(self, store: Store) -> Iterator[Diagnosis]:
         newest = store.journal.newest()

@@ -186,7 +186,9 @@ class Home:
         asked = self.settings.timestamps
         if not asked.url:
             return None
-        return TimeStamps(self.anchors, asked.url, self.root / asked.certificate)
+        trouble = self.run / "stamp-failed.json"
+        certificate = self.root / asked.certificate
+        return TimeStamps(self.anchors, asked.url, certificate, trouble=trouble)
 
     @property
     def remote(self) -> bool:

@@ -132,5 +132,6 @@ def _objects(copy: Path, objects: Path) -> tuple[list[str], tuple[str, ...]]:
 
 
 def _anchored(anchors: Path) -> list[tuple[str, Path]]:
-    found = [*anchors.glob("**/checkpoint-*.note"), *anchors.glob(f"**/{DESTRUCTIONS}")]
+    wanted = ("checkpoint-*.note", "checkpoint-*.tsr", DESTRUCTIONS)
+    found = [path for name in wanted for path in anchors.glob(f"**/{name}")]
     return [(f"anchors/{p.relative_to(anchors).as_posix()}", p) for p in sorted(found)]

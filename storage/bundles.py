@@ -40,7 +40,7 @@ Progress = Callable[[int, int], None]
 _ALLOWED = re.compile(
     r"candor\.toml|candor\.db|keys/master\.json|keys/sim\.pub"
     r"|objects/([0-9a-f]{2})/\1[0-9a-f]{30}"
-    r"|anchors/(branch-[0-9]{4}/)?(checkpoint-[0-9]{20}\.note|destructions\.jsonl)"
+    r"|anchors/(branch-[0-9]{4}/)?(checkpoint-[0-9]{20}\.(note|tsr)|destructions\.jsonl)"
 )
 _TRAILER = re.compile(rb"candor backup sha256 ([0-9a-f]{64})\n")
 _TRAILER_BYTES = 86

@@ -176,7 +176,7 @@ def _again(store: Store, line: Destroyed, terms: Terms) -> dict[str, int]:
 
 
 def join_anchors(newer: Path, mine: Path) -> None:
-    """Bring a surviving anchor folder's notes and logs to a restored home's own.
+    """Bring a surviving anchor folder's notes, time stamps and logs to a restored home's own.
 
     Raises:
         LedgerError: both have a note of one size in one branch, and they differ.
@@ -190,10 +190,12 @@ def join_anchors(newer: Path, mine: Path) -> None:
                     remedy="they are of another home, or one of both was forged",
                 )
             continue
+        if target.suffix == ".tsr" and target.exists():
+            continue  # each is checked by itself
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not target.exists() or target.stat().st_size < source.stat().st_size:
             target.write_bytes(source.read_bytes())
             target.chmod(0o600)
 
 
-_KEPT = frozenset({".note", ".jsonl"})
+_KEPT = frozenset({".note", ".tsr", ".jsonl"})

@@ -3,21 +3,24 @@
 
 A time-stamping authority signs the SHA-256 of a checkpoint's note and its own time. The answer
 lies beside the note as ``checkpoint-<size>.tsr``; ``openssl ts -verify`` checks it without us.
-An authority that does not answer holds up nothing: it is asked again later.
+An authority that does not answer holds up nothing: it is asked again later, and `candor doctor`
+says why the last try failed.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from cryptography import x509
 
-from compliance.errors import BadInput, ConfigError, Corrupt, StorageAway
+from compliance.errors import BadInput, CandorError, ConfigError, Corrupt, StorageAway, StorageError
 from compliance.facts import Evolve
 from storage.anchors import FolderAnchor
 
@@ -35,14 +38,27 @@ class Stamp(Evolve):
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Trouble(Evolve):
+    """The last try to have a checkpoint stamped, which failed."""
+
+    at: datetime
+    cause: str
+    remedy: str
+
+
 class TimeStamps:
     """The authority's stamps on one anchor folder's checkpoints.
+
+    ``trouble``: a file that says why the last try failed, for whoever looks later.
 
     Raises:
         ConfigError: no address or certificate that can be used, or the library is missing.
     """
 
-    def __init__(self, folder: Path, url: str, certificate: Path) -> None:
+    def __init__(
+        self, folder: Path, url: str, certificate: Path, *, trouble: Path | None = None
+    ) -> None:
         if not url.startswith(("http://", "https://")):
             raise ConfigError(
                 "not the address of a time-stamping authority", field="timestamps.url"
@@ -64,7 +80,7 @@ class TimeStamps:
                 remedy="pip install 'candor[tsa]'",
             ) from None
         self._tsp: Any = rfc3161_client
-        self._folder, self._url = folder, url
+        self._folder, self._url, self._trouble = folder, url, trouble
 
     def stamp_newest(self) -> Stamp | None:
         """Have the newest checkpoint stamped; None: there is none, or it has its stamp.
@@ -72,6 +88,38 @@ class TimeStamps:
         Raises:
             StorageAway: the authority does not answer. Corrupt: its answer is no stamp of this.
         """
+        try:
+            stamp = self._stamp_newest()
+        except CandorError as error:
+            self._remember(error)
+            raise
+        except OSError as error:
+            away = StorageError(f"a time stamp cannot be kept: {error.strerror}")
+            self._remember(away)
+            raise away from error
+        if self._trouble is not None:
+            self._trouble.unlink(missing_ok=True)
+        return stamp
+
+    def _remember(self, error: CandorError) -> None:
+        if self._trouble is not None:
+            with contextlib.suppress(OSError):  # a full disk is told elsewhere
+                self._trouble.write_text(
+                    json.dumps({"cause": error.detail, "remedy": error.remedy}), "utf-8"
+                )
+
+    def trouble(self) -> Trouble | None:
+        """Why the last try failed; None: it did not, or none was made."""
+        if self._trouble is None:
+            return None
+        try:
+            told = json.loads(self._trouble.read_text("utf-8"))
+            at = datetime.fromtimestamp(self._trouble.stat().st_mtime, UTC)
+            return Trouble(at, str(told["cause"]), str(told["remedy"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _stamp_newest(self) -> Stamp | None:
         notes = sorted(_beside(self._folder).glob("checkpoint-*.note"))
         if not notes or notes[-1].with_suffix(".tsr").exists():
             return None
@@ -84,18 +132,26 @@ class TimeStamps:
         )
         reply = self._ask(request.as_bytes())
         stamp = self._read(reply, note, notes[-1].with_suffix(".tsr"), request)
-        FolderAnchor.keep(stamp.path, reply)
+        with contextlib.suppress(FileExistsError):  # another process was quicker
+            FolderAnchor.keep(stamp.path, reply)
         return stamp
+
+    def newest(self) -> Stamp | None:
+        """The stamp of the largest stamped tree; None: there is none.
+
+        Raises:
+            Corrupt: as :meth:`check`.
+        """
+        stamped = sorted(_beside(self._folder).glob("checkpoint-*.tsr"))
+        return self.check(stamped[-1]) if stamped else None
 
     def due(self, now: datetime, every: timedelta) -> bool:
         """Whether the last stamp is so old, or there is none."""
-        stamped = sorted(_beside(self._folder).glob("checkpoint-*.tsr"))
-        if not stamped:
-            return True
         try:
-            return now - self.check(stamped[-1]).at >= every
+            newest = self.newest()
         except Corrupt:
             return True
+        return newest is None or now - newest.at >= every
 
     def stamps(self) -> list[Path]:
         """Every stamp there is, oldest checkpoint first."""

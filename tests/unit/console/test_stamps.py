@@ -10,10 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from compliance.clock import VirtualClock
 from compliance.errors import ConfigError, Corrupt, StorageAway
 from compliance.facts import Role
+from console import homes
+from console.diagnosis import Diagnosis, Level
+from console.home_checks import HomeCheckup
+from dialer.settings import Home
+from dialer.supervisor import Supervisor
 from storage.stamps import TimeStamps
-from tests.console_home import ConsoleHome
+from tests.console_home import ConsoleHome, candor
 from tests.tsa import authority, make_authority
 
 
@@ -104,3 +110,83 @@ def test_without_an_authority_the_command_says_what_to_do(calls: ConsoleHome) ->
     ran = calls.candor("ledger", "stamp")
     assert ran.code == 2
     assert "[timestamps]" in ran.err
+
+
+def doctor(home: ConsoleHome, after: timedelta = timedelta()) -> Diagnosis:
+    """What the doctor says of the time stamps."""
+    clock = VirtualClock(datetime.now(UTC) + after)
+    (found,) = (d for d in HomeCheckup(Home(home.root), clock).run() if d.check == "stamps")
+    return found
+
+
+def told(found: Diagnosis) -> str:
+    return f"{found.message('en')} -> {found.remedy('en')}"
+
+
+def test_the_doctor_says_why_no_stamp_came(stamped: ConsoleHome, tsa: tuple[str, Path]) -> None:
+    assert doctor(stamped).level is Level.OK  # nothing to stamp yet
+    settings = stamped.root / "candor.toml"
+    right = settings.read_text()
+    settings.write_text(right.replace(tsa[0], "http://127.0.0.1:9"))
+    assert stamped.candor("ledger", "stamp").code == 1
+    found = doctor(stamped)
+    assert found.level is Level.WARN
+    assert "failed: the time-stamping authority does not answer" in told(found)
+    assert "-> look at the network" in told(found)
+    settings.write_text(right)
+    assert stamped.candor("ledger", "stamp").code == 0
+    found = doctor(stamped)
+    assert found.level is Level.OK
+    assert told(found).startswith("1 checkpoints have a time stamp")
+    assert stamped.candor("replay", stamped.accepted, "--reason", "audit").code == 0
+    assert stamped.candor("ledger", "checkpoint").code == 0
+    assert doctor(stamped, timedelta(hours=1)).level is Level.OK
+    found = doctor(stamped, timedelta(hours=3))
+    assert found.level is Level.WARN
+    assert "-> candor ledger stamp" in told(found)
+    assert "have no time stamp" in told(found)
+
+
+def test_the_doctor_finds_a_false_stamp_and_settings_that_cannot_be_used(
+    stamped: ConsoleHome, tsa: tuple[str, Path]
+) -> None:
+    path = Path(stamped.candor("ledger", "stamp", "--json").data["file"])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    assert doctor(stamped).level is Level.FAIL
+    assert "no time stamp of its checkpoint" in told(doctor(stamped))
+    path.write_bytes(whole)
+    settings = stamped.root / "candor.toml"
+    settings.write_text(settings.read_text().replace(str(tsa[1]), "/nowhere.pem"))
+    assert doctor(stamped).level is Level.FAIL
+    assert "no certificate" in told(doctor(stamped))
+
+
+def test_the_running_dialer_remembers_a_failure(
+    stamped: ConsoleHome, tsa: tuple[str, Path]
+) -> None:
+    assert stamped.candor("ledger", "checkpoint").code == 0
+    settings = stamped.root / "candor.toml"
+    right = settings.read_text()
+    settings.write_text(right.replace(tsa[0], "http://127.0.0.1:9"))
+    with homes.opened(stamped.root) as it:
+        supervisor = Supervisor(it.home, it.store, it.sequencer(), it.clock, lambda *_: None)
+        with pytest.raises(StorageAway):
+            supervisor._stamp()
+    assert doctor(stamped).level is Level.WARN
+
+
+def test_a_backup_holds_the_stamps(stamped: ConsoleHome, tmp_path: Path) -> None:
+    name = Path(stamped.candor("ledger", "stamp", "--json").data["file"]).name
+    stamped.sign_in(Role.ADMIN)
+    assert stamped.candor("backup", str(tmp_path / "b"), "--with-keys").code == 0
+    ran = candor("restore", str(tmp_path / "b"), "--home", str(tmp_path / "again"))
+    assert ran.code == 0, ran.err
+    before = (stamped.root / "anchors" / name).read_bytes()
+    assert (tmp_path / "again" / "anchors" / name).read_bytes() == before
+    # A folder that survived: its stamps come too, and replace none.
+    (stamped.root / "anchors" / name).write_bytes(before + b"more")
+    ran = candor("restore", str(tmp_path / "b"), "--home", str(tmp_path / "third"),
+                 "--anchors", str(stamped.root / "anchors"))  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert (tmp_path / "third" / "anchors" / name).read_bytes() == before
