@@ -22,6 +22,7 @@ from console import anchor_states, papers, readiness, unlocking
 from console.diagnosis import Diagnosis, fail, guarded, ok, warn
 from dialer.policies import load_rulebook, load_terms
 from dialer.settings import Home
+from storage import call_journal
 from storage.database import READ_ONLY, check_version, make_engine, network_file_system
 from storage.keys import Keyring
 from storage.sequencer import verify_start
@@ -54,6 +55,7 @@ class HomeCheckup:
         yield from guarded("keys", lambda: self._keys(keyrings))
         yield from guarded("filesystem", self._filesystem)
         yield from guarded("objects", self._objects)
+        yield from guarded("journal", self._journal)
         path = self._database_path()
         if path is not None and not path.is_file():
             yield fail("database", "missing", file=path.name)
@@ -197,6 +199,17 @@ class HomeCheckup:
             yield fail("objects", "away", cause=error.detail, remedy=error.remedy, **facts)
             return
         yield ok("objects", **facts)
+
+    def _journal(self) -> Iterator[Diagnosis]:
+        """What calls left on this disk and the database does not have."""
+        left = call_journal.waiting(self.home.journal)
+        facts = {"records": left.records, "refusals": left.refusals, "files": left.aside}
+        if left.aside:
+            yield fail("journal", "aside", **facts)
+        elif left.records:
+            yield warn("journal", "waiting", **facts)
+        else:
+            yield ok("journal")
 
     def _database_path(self) -> Path | None:
         """The SQLite file; None: another database."""

@@ -8,7 +8,7 @@ can be left and watched again from any other terminal.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +19,8 @@ from console import figures
 from console.figures import Figures
 from console.homes import Opened
 from console.messages import text
+from storage import call_journal
+from storage.call_journal import Waiting
 from storage.campaigns import CampaignCounts, CampaignState, TargetState
 
 OVER = frozenset({CampaignState.DONE, CampaignState.STOPPED})
@@ -40,6 +42,7 @@ class Status(Evolve):
     figures: Figures
     callbacks_open: int
     demo: bool
+    journal: Waiting = field(default_factory=Waiting)  # of all campaigns, on this machine
 
     def same_as(self, other: Status | None) -> bool:
         """Whether nothing but the time differs."""
@@ -63,6 +66,7 @@ def read(it: Opened, name: str) -> Status:
         figures=figures.of(it.store.watching.attempts(campaign)),
         callbacks_open=it.store.watching.callbacks_open(campaign),
         demo=it.store.home is HomeKind.DEMO,
+        journal=call_journal.waiting(it.home.journal),
     )
 
 
@@ -117,6 +121,7 @@ def as_json(status: Status) -> dict[str, Any]:
         "disclosure_max_ms": seen.disclosure_max_ms,
         "outcomes": {str(outcome): n for outcome, n in seen.outcomes.items()},
         "violations": dict(seen.violations),
+        "journal": asdict(status.journal),
     }
 
 
@@ -135,6 +140,8 @@ def line(status: Status, language: str) -> str:
         f"{text('status.refusals', language)} {seen.refusals}",
         f"{text('status.violations', language)} {sum(seen.violations.values())}",
     ]
+    if status.journal.records:
+        parts.append(f"{text('status.journal', language)} {status.journal.records}")
     return "  ".join(parts)
 
 
@@ -154,6 +161,7 @@ def screen(status: Status, language: str) -> Table:
             (say("status.callbacks"), f"{status.callbacks_open}"),
             (say("status.transfers"), f"{seen.transfers}"),
         ]
+        + [(say("status.journal"), f"{status.journal.records}")] * bool(status.journal.records)
     )
     signalling = _pairs(
         [

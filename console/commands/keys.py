@@ -30,6 +30,7 @@ from console.commands.common import (
 from console.homes import Opened
 from console.inputs import shown
 from console.messages import text
+from storage import call_journal
 from storage.key_sources import KeyKind
 from storage.keys import FileKeyring
 from storage.keys_environment import EnvironmentKeyring, new_document
@@ -147,6 +148,7 @@ def keys_retire(
             if not sys.stdin.isatty():
                 raise BadInput("destroys a key for ever", field="keys retire", remedy="add --yes")
             typer.confirm(text("keys.confirm", it.home.settings.language, key=found), abort=True)
+        _refuse_while_records_wait(it)
         it.store.rotation.retire(actor, found, _keep(it, write))
         say(it, "keys.retired", key=found)
 
@@ -198,6 +200,15 @@ def keys_passphrase(
 
 
 # ---------------------------------------------------------------- parts
+
+
+def _refuse_while_records_wait(it: Opened) -> None:
+    """The call journal holds wrapped keys of recordings, which no pass has sealed anew."""
+    if call_journal.waiting(it.home.journal).records:
+        raise StorageError(
+            "records of calls wait for the database, with keys of their recordings",
+            remedy="let `candor dial` move them first (`candor doctor` says how many there are)",
+        )
 
 
 def _keep(it: Opened, write: Path | None) -> Callable[[], None]:

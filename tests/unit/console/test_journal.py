@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What calls left and the database does not have is told, and guarded from the key's end."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from compliance.facts import Role
+from console import homes
+from storage.call_entries import Answered, Refused, kind_of, to_text
+from storage.call_journal import ASIDE, CallJournal
+from tests.console_home import CAMPAIGN, ConsoleHome
+
+AT = datetime(2026, 11, 24, 2, tzinfo=UTC)
+
+
+def leave(calls: ConsoleHome) -> Path:
+    """A process died that noted an answer and a refusal of the live call."""
+    with homes.opened(calls.root) as it:
+        file = CallJournal.create(it.home.journal, "node1/r/w1.a", it.keyring, it.store.tenant)
+        hashes = bytes(32), bytes([1]) * 32
+        for entry in (
+            Answered(calls.live, AT, "x"),
+            Refused(calls.live, "voice", AT, AT + timedelta(days=180), *hashes),
+        ):
+            file.append(kind_of(entry), calls.live, to_text(entry))
+        os.close(file._file)
+    return file.path
+
+
+def test_the_doctor_and_the_status_say_what_waits(calls: ConsoleHome) -> None:
+    calls.language("en")
+    calls.sign_in(Role.OPERATOR)
+    nothing = {"records": 0, "refusals": 0, "aside": 0}
+    status = ("campaign", "status", CAMPAIGN)
+    assert calls.candor(*status, "--json").data["journal"] == nothing
+    assert "waiting for the database" not in calls.candor(*status).out
+    assert "everything that calls left is in the database" in calls.candor("doctor").out
+    path = leave(calls)
+    waits = {"records": 2, "refusals": 1, "aside": 0}
+    assert calls.candor(*status, "--json").data["journal"] == waits
+    assert "waiting for the database" in calls.candor(*status).out
+    found = {c["check"]: c for c in calls.candor("doctor", "--json").data["checks"]}
+    assert found["journal"]["level"] == "warn"
+    assert "2 records of calls, 1 of them refusals" in found["journal"]["message"]
+    assert "`candor dial`" in found["journal"]["remedy"]
+    path.rename(path.with_suffix(ASIDE))
+    ran = calls.candor("doctor")
+    assert ran.code == 1
+    assert "nobody is called from here" in ran.out
+
+
+def test_a_master_key_stays_while_records_wait(calls: ConsoleHome) -> None:
+    calls.sign_in(Role.ADMIN)
+    (old,) = [key["key"] for key in calls.candor("keys", "list", "--json").data["keys"]]
+    assert calls.candor("keys", "rotate").code == 0
+    leave(calls)
+    ran = calls.candor("keys", "retire", old, "--yes")
+    assert ran.code == 1
+    assert "records of calls wait" in ran.err
