@@ -20,10 +20,12 @@ from dataclasses import MISSING, fields, is_dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from compliance.errors import BadInput
 from compliance.facts import Contact, DialRequest, Number
+
+T = TypeVar("T")
 
 # What no rule may read does not enter the digest either.
 _LEFT_OUT: Mapping[type, frozenset[str]] = {Contact: frozenset({"name"})}
@@ -138,6 +140,11 @@ def _read_text(kind: Any, value: str, path: str) -> Any:
         if at.tzinfo is None:
             raise BadInput("needs a time zone", field=path)
         return at.astimezone(UTC)
+    if kind is date:
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            raise BadInput("must be a day such as 2026-01-31", field=path) from None
     if kind is str:
         return value
     raise BadInput("must not be a string", field=path)
@@ -148,11 +155,11 @@ def _read(kind: Any, value: object, path: str) -> Any:
     if origin in (types.UnionType, typing.Union):
         inner = [a for a in typing.get_args(kind) if a is not type(None)]
         return None if value is None else _read(inner[0], value, path)
-    if origin is tuple:
+    if origin in (tuple, frozenset):
         if not isinstance(value, list):
             raise BadInput("must be a list", field=path)
         item = typing.get_args(kind)[0]
-        return tuple(_read(item, v, f"{path}[{i}].") for i, v in enumerate(value))
+        return origin(_read(item, v, f"{path}[{i}].") for i, v in enumerate(value))
     if is_dataclass(kind) and isinstance(kind, type):
         return _read_dataclass(kind, value, path if not path or path[-1] == "." else f"{path}.")
     if isinstance(value, str):
@@ -164,6 +171,17 @@ def _read(kind: Any, value: object, path: str) -> Any:
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         return value
     raise BadInput("has the wrong type", field=path)
+
+
+def read(kind: type[T], value: object, path: str = "") -> T:
+    """A frozen value of ``kind`` from what :func:`encode` made of it, parsed; strictly.
+
+    Raises:
+        BadInput: naming the field.
+    """
+    found = _read(kind, value, path)
+    assert isinstance(found, kind)
+    return found
 
 
 def restore(data: bytes | str) -> DialRequest:
@@ -179,6 +197,4 @@ def restore(data: bytes | str) -> DialRequest:
         value = json.loads(data)
     except ValueError:
         raise BadInput("is not JSON", field="request") from None
-    request = _read_dataclass(DialRequest, value, "")
-    assert isinstance(request, DialRequest)
-    return request
+    return read(DialRequest, value)

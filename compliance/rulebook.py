@@ -8,6 +8,7 @@ Reading is strict: a profile that is not fully understood raises
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,8 +16,8 @@ from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
 
 from compliance.calendar import Calendar, add_calendar_months, parse_calendar
-from compliance.canonical import digest, encode
-from compliance.errors import PolicyError
+from compliance.canonical import digest, encode, read
+from compliance.errors import BadInput, PolicyError
 from compliance.facts import Evolve, HomeKind
 from compliance.mapping import Fields
 
@@ -220,6 +221,29 @@ def parse(
             raise PolicyError(f"two calendars for {table.region} {table.year}", field="year")
         tables[key] = table
     return Rulebook(read, tables)
+
+
+def from_text(text: bytes) -> Rulebook:
+    """The rulebook whose ``text`` was kept beside a decision: what was law then (T2).
+
+    Raises:
+        PolicyError: not such a text, or one this version reads otherwise.
+    """
+    try:
+        content = json.loads(text)
+        kept = Rulebook(
+            tuple(read(Profile, item) for item in content["profiles"]),
+            {(c.region, c.year): c for c in (read(Calendar, i) for i in content["calendars"])},
+        )
+    except (ValueError, TypeError, KeyError, BadInput):
+        raise PolicyError("not the text of a rulebook", field="rulebook") from None
+    if kept.text != text:
+        raise PolicyError(
+            "this rulebook was written by another version of Candor, which reads it otherwise",
+            field="rulebook",
+            remedy="use that version",
+        )
+    return kept
 
 
 # ---------------------------------------------------------------- reading one profile

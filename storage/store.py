@@ -34,6 +34,7 @@ from storage.listing import CallRow, GateRefusalRow, Listing
 from storage.models import Home
 from storage.people import People
 from storage.previews import Previews
+from storage.rechecks import Rechecks
 from storage.refusals import Refusals
 from storage.report import Reports
 from storage.retention import Retention
@@ -139,6 +140,7 @@ class Store:
         self.stops = Stops(context)
         self.previews = Previews(context)
         self.rulebooks = Rulebooks(context)
+        self.rechecks = Rechecks(context)
         self.reports = Reports(context)
         self.evidence = Evidence(context)
         self.journal = Journal(context)

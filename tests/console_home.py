@@ -168,6 +168,7 @@ def _calls(it: Opened) -> tuple[str, str, str, str]:
     store, clock = it.store, it.clock
     campaign = store.campaigns.campaign_named(CAMPAIGN)
     rulebook = load_rulebook(["demo"])
+    store.rulebooks.keep(rulebook.digest, rulebook.text)
     ids = []
     for n in range(4):
         claim = store.claim(campaign, worker="w", now=clock.wall(), lease_s=3600)

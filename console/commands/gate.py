@@ -13,7 +13,7 @@ import typer
 from compliance import gate
 from compliance.errors import BadInput
 from compliance.facts import Decision
-from console import described, gate_view, homes
+from console import described, gate_view, homes, recheck
 from console.commands.common import (
     DEFAULT_HOME,
     HomeOption,
@@ -24,6 +24,7 @@ from console.commands.common import (
     print_json,
 )
 from console.inputs import FROM_STDIN, read_number, read_time
+from console.messages import text
 from dialer.policies import load_rulebook
 
 DEFAULT_LAW = ("cn_seed",)
@@ -95,6 +96,38 @@ def gate_try(
     else:
         _show(decision, when, language)
     raise typer.Exit(0 if decision.permitted else 1)
+
+
+@gate_app.command("recheck")
+def gate_recheck(
+    since: Annotated[
+        str, typer.Option(help="Decisions from then on, ISO 8601; without a zone this machine's.")
+    ] = "1970-01-01T00:00Z",
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Make every decision that let a call through again: it must come out as it did then.
+
+    Each is decided on the request, the law and the time kept with it (compliance officers,
+    auditors; in the ledger). Exit code 1: a decision comes out otherwise, or what it was made
+    from was altered.
+
+    Example: candor gate recheck --since 2026-11-01
+    """
+    with homes.opened(home, passphrase()) as it:
+        actor, start = homes.signed_in(it), read_time(since)
+        done = recheck.recheck(it.store.rechecks.recorded(actor, start))
+        refused = it.store.rechecks.refused(start)
+        language = it.home.settings.language
+    said = recheck.as_json(done, refused)
+    if as_json:
+        print_json(said)
+    else:
+        console.print(text("recheck.done", language, **said), highlight=False)
+        for call, verdict, rules in done.wrong:
+            what = text(f"recheck.{verdict}", language, call=call, rules=", ".join(rules))
+            console.print(what, style="red", markup=False, highlight=False)
+    raise typer.Exit(0 if done.good else 1)
 
 
 def _document(file: Path) -> str:
