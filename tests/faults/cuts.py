@@ -62,27 +62,27 @@ def every(log: Sequence[Event], inode: int) -> list[Moment]:
         if disk.settled:
             continue
         if event.op in "CMLURD":  # names are few, and each is the only way to a file
-            found += [Moment(at, cut) for cut in _TORN]
+            found += [Moment(at, cut) for cut in (Cut.NEWEST, *_TORN)]
         else:
             found.append(Moment(at, _TORN[at % 2]))
     return found
 
 
-def sample(log: Sequence[Event], many: int) -> list[Moment]:
-    """``many`` moments by a fixed seed: most of them where a promise was just made."""
+def sample(log: Sequence[Event]) -> list[Moment]:
+    """Each kind of promise just made, names that come through without those before, torn writes."""
     coin = random.Random(SEED)
-    promised = [at for at, event in enumerate(log, 1) if event.op == "A"]
-    first = promised[0]
-    dropped = [
-        Moment(at, Cut.DROPPED) for at in coin.sample(promised, min(len(promised), many // 2))
-    ]
-    syncs = [at for at, event in enumerate(log, 1) if event.op == "S" and at > first]
-    torn = [
-        Moment(at, coin.choice(_TORN))
-        for at in coin.sample(syncs, many // 4)
-        + [coin.randrange(before + 1, after) for before, after in _gaps(syncs, coin, many // 4)]
-    ]
-    return sorted({*dropped, *torn})
+    promised = {e.mark["did"]: at for at, e in enumerate(log, 1) if e.op == "A"}  # the last of each
+    names = [at for at, e in enumerate(log, 1) if e.op in "LUR" and "-wal" not in e.a]
+    ended = [at for at in names if log[at - 1].a.endswith(".part")]
+    syncs = [at for at, e in enumerate(log, 1) if e.op == "S" and at > promised["init"]]
+    writes = [coin.randrange(before + 1, after) for before, after in _gaps(syncs, coin, 8)]
+    return sorted(
+        {
+            *(Moment(at, Cut.DROPPED) for at in promised.values()),
+            *(Moment(at, Cut.NEWEST) for at in coin.sample(names, 3) + coin.sample(ended, 3)),
+            *(Moment(at, cut) for at, cut in zip(writes, _TORN * 4, strict=True)),
+        }
+    )
 
 
 def _gaps(syncs: Sequence[int], coin: random.Random, many: int) -> list[tuple[int, int]]:

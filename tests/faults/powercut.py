@@ -2,9 +2,9 @@
 """What a disk may hold after a power cut, from the log that ``writelog.c`` wrote.
 
 The model is the strictest POSIX allows: bytes are safe once their file was synced, a name once
-its folder was; syncing a file saves no name. Of what was not synced anything may be there: in
-:data:`Cut.DROPPED` nothing is; else sectors of single writes and single names come through by
-a seeded coin, in any mixture, so that writes are torn and files overtake each other.
+its folder was; syncing a file saves no name. What was not synced may be there or not: see
+:class:`Cut`. Sectors and names come through by a seeded coin, in any mixture, so that writes are
+torn and files overtake each other.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class Cut(enum.IntEnum):
     """How much of what was not synced comes through."""
 
     DROPPED = 0  # nothing
+    NEWEST = 1  # of each file and folder the last change, and none before it
     TORN_512 = 512  # some sectors of this size, some names
     TORN_4096 = 4096
 
@@ -66,6 +67,9 @@ class File:
         if cut is Cut.DROPPED or not self.waiting:
             return bytes(self.safe)
         kept = bytearray(self.safe)
+        if cut is Cut.NEWEST:
+            _apply(kept, *self.waiting[-1])
+            return bytes(kept)
         share = coin.choice((0.1, 0.5, 0.9, 1.0))
         for at, data in self.waiting:
             if data is None:
@@ -98,6 +102,9 @@ class Folder:
         if cut is Cut.DROPPED or not self.waiting:
             return self.safe
         kept = dict(self.safe)
+        if cut is Cut.NEWEST:
+            _rename(kept, self.waiting[-1])
+            return kept
         for names in self.waiting:
             if coin.random() < 0.5:
                 _rename(kept, names)

@@ -21,8 +21,6 @@ from tests.faults.powercut import Cut, Disk, Event, compile_shim, events, logged
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="the logger needs a C compiler")
 
-_SAMPLE = 28
-
 
 @dataclass(frozen=True, slots=True)
 class Logged:
@@ -60,7 +58,7 @@ def test_the_log_tells_the_whole_disk(life: Logged, place: Path) -> None:
 
 
 def test_what_was_acknowledged_survives_a_power_cut(life: Logged, place: Path) -> None:
-    moments = sample(life.log, _SAMPLE)
+    moments = sample(life.log)
     assert {moment.cut for moment in moments} == set(Cut)
     failures = attempt(life.log, life.inode, moments, place)
     assert failures == [], "\n".join(map(str, failures))
