@@ -22,6 +22,7 @@ from storage import s3
 RETAIN_DAYS = 400  # a yearly audit sees every checkpoint since the one before, and a month more
 _NOTE = re.compile(r"checkpoint-([0-9]{20})\.note")
 _BRANCH = re.compile(r"branch-([0-9]{4})/")
+_WAIT_S = 5.0
 _PAGE = 1000  # what S3 lists at a time
 _LARGEST = 1 << 20  # bytes of a note; one is about 300
 _UNLOCKED = frozenset({"ObjectLockConfigurationNotFoundError", "NoSuchBucket"})
@@ -50,8 +51,9 @@ class S3Anchor:
         clock: Clock | None = None,
     ) -> None:
         self._bucket, self._prefix = s3.address(url, "anchors.bucket")
+        # A note is small: who does not answer soon is asked again at the next checkpoint.
         self._client = s3.connect(
-            endpoint, region, "anchors.bucket", "anchors.endpoint", attempts=1
+            endpoint, region, "anchors.bucket", "anchors.endpoint", attempts=1, wait_s=_WAIT_S
         )
         self._retain = timedelta(days=retain_days)
         self._clock = clock or SystemClock()

@@ -7,6 +7,7 @@ optional package, so it is imported only when a bucket is configured.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,9 +39,15 @@ def address(url: str, field: str) -> tuple[str, str]:
 
 
 def connect(
-    endpoint: str, region: str, field: str, endpoint_field: str, *, attempts: int = 2
+    endpoint: str,
+    region: str,
+    field: str,
+    endpoint_field: str,
+    *,
+    attempts: int = 2,
+    wait_s: float = 20.0,
 ) -> Any:
-    """A client. ``field`` and ``endpoint_field`` name the settings for messages.
+    """A client that waits ``wait_s`` for each answer; the fields name the settings for messages.
 
     Raises:
         ConfigError: no TLS off loopback (D7), settings the SDK refuses, or boto3 is missing.
@@ -63,14 +70,14 @@ def connect(
         ) from None
     config = Config(
         connect_timeout=5,
-        read_timeout=20,
+        read_timeout=wait_s,
         retries={"mode": "standard", "total_max_attempts": attempts},
         s3={"addressing_style": "path" if endpoint else "auto"},
         # A proxy named in the environment must not carry plain HTTP off the machine.
         proxies={} if endpoint.startswith("http://") else None,
     )
     try:
-        client = boto3.session.Session().client(
+        client = boto3.session.Session(botocore_session=_session()).client(
             "s3", endpoint_url=endpoint or None, region_name=region or None, config=config
         )
     except (BotoCoreError, ValueError) as error:
@@ -84,6 +91,22 @@ def connect(
             remedy="write https://host:port; a CA of your own goes into AWS_CA_BUNDLE",
         )
     return client
+
+
+def _session() -> Any:
+    """A session of the SDK; its description of S3 (a megabyte of JSON) is read once a process."""
+    import botocore.session
+
+    session = botocore.session.get_session()
+    session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
+    return session
+
+
+@functools.cache
+def _loader(path: str | None) -> Any:
+    import botocore.loaders
+
+    return botocore.loaders.create_loader(path)
 
 
 @contextmanager

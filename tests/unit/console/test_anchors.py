@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import shutil
@@ -13,9 +14,13 @@ from pathlib import Path
 import pytest
 
 from compliance.clock import VirtualClock
+from compliance.errors import LedgerError
 from compliance.facts import Role
+from console import homes
 from console.home_checks import HomeCheckup
 from dialer.settings import Home
+from dialer.supervisor import Supervisor
+from storage.anchors_s3 import S3Anchor
 from storage.checkpoint import parse_note
 from tests.console_home import ConsoleHome, candor
 from tests.s3 import BUCKET, LOCKED, S3Server, s3_server
@@ -119,6 +124,42 @@ def test_anchors_that_are_away_are_told_and_stop_nothing(
     assert f"lacks the newest {made['size'] - first} entries" in doctor(anchored)
     assert anchored.candor("ledger", "checkpoint").code == 0
     assert bucket_size(anchored, server) >= made["size"]
+
+
+def test_an_anchor_that_comes_back_and_disagrees_ends_the_run(
+    anchored: ConsoleHome, server: S3Server
+) -> None:
+    before = anchored.root.parent / "before"
+    disk = anchored.root.parent / "disk"
+    assert anchored.candor("ledger", "checkpoint").code == 0
+    shutil.copytree(anchored.root, before)
+    assert anchored.candor("replay", anchored.accepted, "--reason", "audit").code == 0
+    assert anchored.candor("ledger", "checkpoint").code == 0
+    for gone in (anchored.root, disk):
+        shutil.rmtree(gone)
+    before.rename(anchored.root)
+    replaced(anchored, server.endpoint, "http://127.0.0.1:9")  # kept away until the home is open
+    told: list[str] = []
+
+    async def carry(supervisor: Supervisor, bucket: S3Anchor) -> None:
+        supervisor._loop = asyncio.get_running_loop()
+        await asyncio.to_thread(supervisor._carry)
+        assert told == []
+        bucket._client = server.anchor()._client
+        with pytest.raises(LedgerError, match="rolled back"):
+            await asyncio.to_thread(supervisor._carry)
+        await asyncio.sleep(0)
+
+    with homes.opened(anchored.root) as it:
+        bucket = it.anchors[-1]
+        assert isinstance(bucket, S3Anchor)
+        supervisor = Supervisor(
+            it.home, it.store, it.sequencer(), it.clock, lambda event, _: told.append(event)
+        )
+        asyncio.run(carry(supervisor, bucket))
+    assert told == ["draining"]
+    replaced(anchored, "http://127.0.0.1:9", server.endpoint)
+    assert "rolled back" in anchored.candor("ledger", "key").err
 
 
 def test_settings_that_cannot_be_used_are_named(anchored: ConsoleHome, server: S3Server) -> None:
