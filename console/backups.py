@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import functools
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +19,10 @@ from console import run, unlocking
 from console.homes import Opened, check_empty
 from dialer.policies import load_terms
 from dialer.settings import Home
-from storage import backup, bundles, destruction_log, restoring
+from storage import backup, backup_postgres, bundles, destruction_log, restoring
 from storage.anchors import Anchor
 from storage.backup import Made
-from storage.bundles import DATABASE, KEYS, SETTINGS, Manifest, Progress
+from storage.bundles import DATABASE, DUMP, KEYS, SETTINGS, Manifest, Progress
 from storage.database import make_engine, upgrade
 from storage.destruction_log import Destroyed
 from storage.further_anchors import FurtherAnchors
@@ -90,14 +92,17 @@ def restore(
     *,
     anchors: Path | None = None,
     keys: Path | None = None,
+    database: str = "",
 ) -> Restored:
     """Make the home ``root`` from a backup, whole or not at all.
 
     ``anchors``: what survived of the home's anchors, newer than the backup. ``keys``: the key
-    file, if the backup holds none.
+    file, if the backup holds none. ``database``: the URL of an empty PostgreSQL database, if
+    the backup is of one.
 
     Raises:
-        ConfigError: ``root`` is not empty. BadInput: no backup, or the passphrase is wrong.
+        ConfigError: ``root`` is not empty. BadInput: no backup, the passphrase is wrong, or the
+            database is not empty.
         Corrupt: any byte of it was changed, or other keys signed it.
     """
     check_empty(root)
@@ -106,7 +111,7 @@ def restore(
     root = root.absolute()
     make_folder(root.parent, 0o777)
     with bundles.draft(root) as folder:
-        done = _Restoring(source, folder, passphrase, progress, anchors, keys).run()
+        done = _Restoring(source, folder, passphrase, progress, anchors, keys, database).run()
         fsync_tree(folder)
         folder.rename(root)
         fsync_folder(root.parent)
@@ -121,11 +126,13 @@ class _Restoring:
     progress: Progress
     anchors: Path | None
     keys: Path | None
+    database: str
 
     def run(self) -> Restored:
         clock = SystemClock()
         small = {name: self.folder / name for name in (SETTINGS, KEYS, "keys/sim.pub")}
         manifest, sha256 = bundles.read(self.source, small.get, self.progress)
+        self._place_database(manifest)
         home, keyring = self._open(manifest)
         newer = self._newer(home)
         log = destruction_log.read(keyring, newer) if newer is not None else []
@@ -135,12 +142,22 @@ class _Restoring:
         bundles.read(self.source, functools.partial(self._where, home, gone), self.progress)
         log = self._anchors(home, keyring, newer)
         engine = make_engine(home.database_url)
+        dumped, loaded = self.folder / DUMP, False
         try:
+            if dumped.exists():
+                backup_postgres.check_empty(engine)
+                backup_postgres.load(engine, dumped)
+                loaded = True
             lost, replayed, away = self._revive(
                 home, engine, keyring, clock, str(manifest.about["backup"]), sha256, log
             )
+        except BaseException:
+            if loaded:  # what is in there is ours: it was empty, and was filled in one transaction
+                backup_postgres.empty_again(engine)
+            raise
         finally:
             engine.dispose()
+        dumped.unlink(missing_ok=True)
         return Restored(
             str(manifest.about["made_at"]),
             sum(name.startswith("objects/") for name in manifest.members),
@@ -150,6 +167,29 @@ class _Restoring:
             replayed,
             away,
         )
+
+    def _place_database(self, manifest: Manifest) -> None:
+        """Write the new database's URL into the settings, if the backup is of a PostgreSQL."""
+        if DUMP not in manifest.members:
+            if self.database:
+                raise BadInput(
+                    "this backup is of a home with a file as its database", field="--database"
+                )
+            return
+        if not self.database:
+            raise BadInput(
+                "this backup is of a PostgreSQL",
+                field="--database",
+                remedy="give the URL of a new, empty one: postgresql+psycopg://…",
+            )
+        name_database(self.folder / SETTINGS, self.database)
+        if Home(self.folder).settings.storage.url != self.database:
+            raise ConfigError("the settings do not take this URL", field="storage.url")
+        engine = make_engine(self.database)
+        try:
+            backup_postgres.check_empty(engine)
+        finally:
+            engine.dispose()
 
     def _open(self, manifest: Manifest) -> tuple[Home, Keyring]:
         """The settings and keys of the home to be; the manifest's signature is checked."""
@@ -183,6 +223,8 @@ class _Restoring:
         kind, _, rest = name.partition("/")
         if name == DATABASE:
             return _database_in(home)
+        if name == DUMP:
+            return self.folder / DUMP
         if kind == "objects":
             return None if Path(rest).name in gone else home.objects / rest
         return self.folder / ".anchors" / rest if kind == "anchors" else None
@@ -256,19 +298,29 @@ def _fork(
 def _database_in(home: Home) -> Path | None:
     """The SQLite file; None: a PostgreSQL. Raises ConfigError unless all is in the folder."""
     url = make_url(home.database_url)
-    if url.get_backend_name() != "sqlite":
-        return None
     if home.remote:
         raise ConfigError(
             "this home's sealed files are in a bucket, which a backup of the home does not hold",
             field="storage.objects",
             remedy="keep versions of the bucket, and copy database, keys and anchors together",
         )
-    path = Path(str(url.database))
+    file = url.get_backend_name() == "sqlite"
+    path = Path(str(url.database)) if file else home.root / DUMP
     if home.root not in path.parents or home.root not in home.objects.parents:
         raise ConfigError(
             "the database or the objects lie outside the home folder",
             field="storage",
             remedy="write paths inside the home; mount another disk there",
         )
-    return path
+    return path if file else None
+
+
+def name_database(settings: Path, url: str) -> None:
+    """Put ``url`` into the section ``[storage]`` of a settings file, in place of the old one."""
+    section, out = "", []
+    for line in settings.read_text("utf-8").splitlines():
+        if line.startswith("["):
+            section = line.strip()
+        old = section == "[storage]" and re.match(r"url\s*=", line)
+        out.append(f"url = {json.dumps(url)}" if old else line)
+    settings.write_text("\n".join([*out, ""]), "utf-8")

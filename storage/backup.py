@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A backup of a home: one consistent state of its database, and every object it speaks of.
 
-The database is copied first, by SQLite's own backup, while calls go on; then the objects that
-this copy names and that are sealed. Objects never change, so both fit. A call that is live
-just then comes back as one that a crash ended.
+The database is copied first, by SQLite's own backup or ``pg_dump``, while calls go on; then the
+objects that this copy names and that are sealed. Objects never change, so both fit. A call that
+is live just then comes back as one that a crash ended.
 """
 
 from __future__ import annotations
@@ -15,19 +15,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from compliance.clock import Clock
-from compliance.errors import ConfigError, StorageError
+from compliance.errors import StorageError
 from compliance.facts import Actor, Evolve, Role
-from storage import bundles
-from storage.bundles import DATABASE, Progress
+from storage import backup_postgres, bundles
+from storage.bundles import DATABASE, DUMP, Progress
 from storage.context import SYSTEM, Context, new_id
 from storage.destruction_log import FILE as DESTRUCTIONS
 from storage.keys import Keyring
 from storage.objects import fsync_folder
 
 _PAGES = 2000  # between two looks at the progress
+_NAMED = (
+    "SELECT object FROM recording_tracks WHERE NOT destroyed AND sealed_at IS NOT NULL"
+    " AND object <> '' AND length(wrapped_key) > 0 ORDER BY object"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +62,9 @@ def make(
     ``actor`` None: by cron, as the platform.
 
     Raises:
-        NotAllowed: not an administrator. ConfigError: the database is a PostgreSQL.
+        NotAllowed: not an administrator. ConfigError: ``pg_dump`` is needed and missing.
         StorageError: the disk is full, the database is damaged, or ``target`` exists.
     """
-    if engine.dialect.name != "sqlite":
-        raise ConfigError(
-            "this home's database is a PostgreSQL, which its own tools back up",
-            field="storage.url",
-            remedy="pg_dump, and a copy of objects and anchors: docs/operators.md, Backup",
-        )
     context = Context(engine, keyring, node=node, clock=clock)
     if actor is not None:
         context.require(actor, "home.backup", Role.ADMIN)
@@ -77,10 +75,13 @@ def make(
         by = actor.id if actor is not None else SYSTEM
         context.log(session, "home.backup", by, now, backup=backup)
     with bundles.draft(target) as folder:
-        copy, outside = folder / DATABASE, _anchored(anchors)  # not newer than the copy
-        _copy(engine, copy, progress)
-        names, missing = _objects(copy, objects)
-        members = [*files, *outside, (DATABASE, copy)]
+        outside = _anchored(anchors)  # not newer than the copy
+        if engine.dialect.name == "sqlite":
+            database, named = folder / DATABASE, _copy(engine, folder / DATABASE, progress)
+        else:
+            database, named = folder / DUMP, _dump(engine, folder / DUMP)
+        names, missing = _objects(named, objects)
+        members = [*files, *outside, (database.name, database)]
         members += [(f"objects/{name[:2]}/{name}", objects / name[:2] / name) for name in names]
         about: dict[str, Any] = {
             "backup": backup,
@@ -99,7 +100,8 @@ def make(
     return Made(whole, size, len(names), missing)
 
 
-def _copy(engine: Engine, target: Path, progress: Progress) -> None:
+def _copy(engine: Engine, target: Path, progress: Progress) -> list[str]:
+    """Names of the sealed objects that the copy speaks of, as of :func:`_dump`."""
     with engine.connect() as connection, closing(sqlite3.connect(target)) as copy:
         raw = connection.connection.driver_connection
         assert isinstance(raw, sqlite3.Connection)
@@ -116,17 +118,21 @@ def _copy(engine: Engine, target: Path, progress: Progress) -> None:
         if copy.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
             raise StorageError("the database is damaged", remedy="candor doctor")
         copy.execute("PRAGMA journal_mode=DELETE")
+        named = [str(name) for (name,) in copy.execute(_NAMED)]
     target.chmod(0o600)
+    return named
 
 
-def _objects(copy: Path, objects: Path) -> tuple[list[str], tuple[str, ...]]:
-    """Names of the sealed objects the copy speaks of: those here, and those that are not."""
-    with closing(sqlite3.connect(copy)) as connection:
-        rows = connection.execute(
-            "SELECT object FROM recording_tracks WHERE NOT destroyed AND sealed_at IS NOT NULL"
-            " AND object <> '' AND length(wrapped_key) > 0 ORDER BY object"
-        )
-        named = [str(name) for (name,) in rows]
+def _dump(engine: Engine, target: Path) -> list[str]:
+    with engine.connect() as plain:
+        connection = plain.execution_options(isolation_level="REPEATABLE READ")
+        named = [str(name) for (name,) in connection.execute(text(_NAMED))]
+        backup_postgres.dump(engine, connection, target)
+    return named
+
+
+def _objects(named: Sequence[str], objects: Path) -> tuple[list[str], tuple[str, ...]]:
+    """Those of the named objects that are here, and those that are not."""
     here = [name for name in named if (objects / name[:2] / name).is_file()]
     return here, tuple(sorted(set(named) - set(here)))
 

@@ -33,12 +33,13 @@ from storage.keys import Keyring
 from storage.objects import fsync_folder
 
 SETTINGS, DATABASE, KEYS = "candor.toml", "candor.db", "keys/master.json"
+DUMP = "candor.dump"  # the database, where it is a PostgreSQL
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
 Progress = Callable[[int, int], None]
 """Told how many bytes are done, of how many."""
 
 _ALLOWED = re.compile(
-    r"candor\.toml|candor\.db|keys/master\.json|keys/sim\.pub"
+    r"candor\.toml|candor\.(?:db|dump)|keys/master\.json|keys/sim\.pub"
     r"|objects/([0-9a-f]{2})/\1[0-9a-f]{30}"
     r"|anchors/(branch-[0-9]{4}/)?(checkpoint-[0-9]{20}\.(note|tsr)|destructions\.jsonl)"
 )

@@ -110,10 +110,10 @@ def candor(*words: str) -> Ran:
     return Ran(code, out.getvalue(), err.getvalue())
 
 
-def build(root: Path) -> ConsoleHome:
+def build(root: Path, database: str = "") -> ConsoleHome:
     """Make the home; the session's folder is ``XDG_STATE_HOME``."""
     assert "XDG_STATE_HOME" in os.environ
-    homes.create(root, kind=HomeKind.DEMO, company=COMPANY, tenant="test")
+    homes.create(root, kind=HomeKind.DEMO, company=COMPANY, tenant="test", database=database)
     with homes.opened(root) as it:
         people = _hire(it)
         _campaign(it, people, root)

@@ -88,6 +88,10 @@ def restore(
     keys: Annotated[
         Path | None, typer.Option(help="The old home's keys/master.json, if the backup has none.")
     ] = None,
+    database: Annotated[
+        str,
+        typer.Option(help="A new, empty PostgreSQL's URL, if the backup is of a PostgreSQL."),
+    ] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Make a home of a backup: every byte is checked before anything is put there.
@@ -98,7 +102,9 @@ def restore(
     Example: candor restore /backup/candor.backup --home /srv/candor-home --anchors /mnt/anchors
     """
     with Bar(errors, show_after=_SHOW_AFTER) as bar:
-        done = backups.restore(file, home, passphrase(), bar, anchors=anchors, keys=keys)
+        done = backups.restore(
+            file, home, passphrase(), bar, anchors=anchors, keys=keys, database=database
+        )
     lost, again = done.lost, done.replayed
     made = Home(home)
     if as_json:
@@ -114,9 +120,9 @@ def restore(
                     "calls": again.calls,
                     "contacts": again.contacts,
                     "persons": again.persons,
-                    "held": again.held,
                     "testers": again.testers,
                     "refusals": again.refusals,
+                    "held": again.held,
                     "waiting": again.waiting,
                 },
             }
@@ -131,9 +137,9 @@ def restore(
             calls=again.calls,
             contacts=again.contacts,
             persons=again.persons,
-            held=again.held,
             testers=again.testers,
             refusals=again.refusals,
+            held=again.held,
         )
         say_in(made, "restore.stopped")
     if not done.newer_anchors:
