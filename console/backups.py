@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import re
@@ -140,7 +141,7 @@ class _Restoring:
         for place in (home.objects, home.prompts, home.run, home.logs, home.keys.parent):
             place.mkdir(mode=0o700, exist_ok=True)
         bundles.read(self.source, functools.partial(self._where, home, gone), self.progress)
-        log = self._anchors(home, keyring, newer)
+        log = self._whole(home, keyring, self._anchors(home, keyring, newer), newer)
         engine = make_engine(home.database_url)
         dumped, loaded = self.folder / DUMP, False
         try:
@@ -243,6 +244,25 @@ class _Restoring:
                 path.rmdir() if path.is_dir() else path.unlink()
             kept.rmdir()
         return destruction_log.read(keyring, home.anchors)
+
+    def _whole(
+        self, home: Home, keyring: Keyring, log: list[Destroyed], newer: Path | None
+    ) -> list[Destroyed]:
+        """The log with what further folders hold of it, each entry once.
+
+        Raises:
+            Corrupt: anchors that were given lack destructions that another anchor proves.
+        """
+        for folder in map(Path, home.settings.anchors.folders):
+            if folder.is_dir():
+                log = [*log, *destruction_log.read(keyring, folder)]
+        log = list({line.leaf: line for line in log}.values())
+        if newer is None:  # all are lost but what the backup holds: said when it is done
+            return log
+        for anchor in home.open_anchors()[1:]:
+            with contextlib.suppress(StorageAway):
+                destruction_log.check_holds(keyring, anchor.latest(), anchor.name, log)
+        return log
 
     def _revive(
         self,

@@ -200,6 +200,26 @@ def _check_length(keyring: Keyring, place: Path, lines: list[Destroyed]) -> None
         )
 
 
+def check_holds(keyring: Keyring, note: str | None, anchor: str, log: list[Destroyed]) -> None:
+    """Whether ``log`` reaches as far as the note of another anchor says.
+
+    Raises:
+        Corrupt: it does not.
+    """
+    if note is None or not (told := length_of(note)) or not told.count:
+        return
+    seen = parse_note(note)
+    if not seen.verify(seen.checkpoint.origin, keyring.public_key()):
+        return  # whoever compares the trees refuses it
+    if told.leaf not in {line.leaf for line in log}:
+        raise Corrupt(
+            f"{anchor} proves {told.count} entries of destruction up to its checkpoint of "
+            f"{seen.checkpoint.size}, but the logs given do not reach that far: they were cut, or "
+            "are old",
+            remedy="give the newest anchors; without the lines, what was destroyed would come back",
+        )
+
+
 def done(connection: Connection) -> frozenset[bytes]:
     """Leaves of the destructions that this database itself went through."""
     query = select(LedgerOutbox.leaf_hash).where(LedgerOutbox.kind.in_(KINDS))

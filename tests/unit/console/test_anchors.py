@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from compliance.clock import VirtualClock
 from compliance.errors import LedgerError
@@ -196,3 +197,33 @@ def test_a_restored_home_goes_on_in_a_branch_of_every_anchor(
     ran = candor("restore", str(file), "--home", str(tmp_path / "third"), "--json")
     assert json.loads(ran.out)["lost"] is not None  # the second restore lost the first one's
     assert len(server.anchor(prefix(anchored)).forks()) == 2
+
+
+# ---------------------------------------------------------------- the log of destructions
+
+
+def test_a_bucket_shows_that_a_folder_and_its_log_were_rolled_back_together(
+    anchored: ConsoleHome, tmp_path: Path
+) -> None:
+    with homes.opened(anchored.root) as it, it.engine.begin() as connection:  # nobody on the line
+        connection.execute(text("UPDATE attempts SET outcome = 'aborted' WHERE outcome IS NULL"))
+        connection.execute(text("UPDATE attempts SET finished_at = at WHERE finished_at IS NULL"))
+        connection.execute(text("DELETE FROM leases"))
+    file, mine = tmp_path / "backup", anchored.root / "anchors"
+    disk = anchored.root.parent / "disk" / "anchors"
+    anchored.sign_in(Role.ADMIN)
+    assert anchored.candor("backup", str(file), "--with-keys").code == 0
+    old, newest = tmp_path / "old", tmp_path / "newest"
+    shutil.copytree(mine, old)
+    anchored.sign_in(Role.COMPLIANCE)
+    assert anchored.candor("subject", "13900000101", "erase", "--yes").code == 0
+    shutil.copytree(disk, newest)
+    shutil.rmtree(disk)
+    shutil.copytree(old, disk)  # both folders as they were: notes and log fit together
+    words = ("restore", str(file), "--home", str(tmp_path / "again"), "--anchors", str(old))
+    ran = candor(*words)
+    assert (ran.code, "entries of destruction up to its checkpoint" in ran.err) == (1, True)
+    assert not (tmp_path / "again").exists()
+    shutil.rmtree(disk)
+    shutil.copytree(newest, disk)  # a second disk that kept its log is enough
+    assert candor(*words, "--json").data["again"]["persons"] == 1
