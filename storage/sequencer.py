@@ -317,9 +317,17 @@ def verify_start(engine: Engine, anchors: Sequence[Anchor], keyring: Keyring) ->
             away = error
             continue
         if note is not None:
-            parsed = parse_note(note)
-            if not parsed.verify(parsed.checkpoint.origin, keyring.public_key()):
-                raise LedgerError(f"the last checkpoint in {anchor.name} is signed by another key")
+            try:
+                parsed = parse_note(note)
+                whole = parsed.verify(parsed.checkpoint.origin, keyring.public_key())
+            except Corrupt:
+                whole = False
+            if not whole:
+                raise LedgerError(
+                    f"the last checkpoint in {anchor.name} is damaged or signed by another key",
+                    remedy="compare the anchors with one another; if a stranger wrote there, name "
+                    "a new folder or prefix and keep the old one",
+                )
             outside.append((anchor.name, parsed.checkpoint))
         for number, fork in enumerate(map(parse_note, forks), 1):
             if not fork.verify(fork.checkpoint.origin, keyring.public_key()):

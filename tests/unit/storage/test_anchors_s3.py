@@ -216,6 +216,22 @@ def test_a_rolled_back_database_and_folder_are_found_by_the_bucket(
     old.dispose()
 
 
+def test_a_strangers_note_in_the_bucket_hides_nothing_and_is_named(
+    engine: Engine, ring: FileKeyring, anchor: S3Anchor, server: S3Server, tmp_path: Path
+) -> None:
+    home = Home(engine, ring, tmp_path / "anchors", anchor)
+    home.grow(2)
+    note = anchor.latest()
+    assert note is not None
+    for number, body in enumerate(
+        (b"", b"\xff", b"x" * 2_000_000, note.encode()[:-9] + b"AAAAAAA=\n")
+    ):
+        key = f"{anchor._prefix}checkpoint-{5 + number:020d}.note"
+        server.client.put_object(Bucket=LOCKED, Key=key, Body=body)
+        with pytest.raises(LedgerError, match="last checkpoint in bucket anchors is damaged"):
+            home.start()
+
+
 def test_a_bucket_that_is_away_holds_nothing_up_and_gets_the_newest_later(
     engine: Engine, ring: FileKeyring, server: S3Server, tmp_path: Path
 ) -> None:
