@@ -9,8 +9,10 @@ from pathlib import Path
 
 from compliance.facts import Role
 from console import homes
+from storage import verify
 from storage.call_entries import Answered, Refused, kind_of, to_text
 from storage.call_journal import ASIDE, CallJournal
+from storage.call_replay import Replay
 from tests.console_home import CAMPAIGN, ConsoleHome
 
 AT = datetime(2026, 11, 24, 2, tzinfo=UTC)
@@ -50,6 +52,28 @@ def test_the_doctor_and_the_status_say_what_waits(calls: ConsoleHome) -> None:
     ran = calls.candor("doctor")
     assert ran.code == 1
     assert "nobody is called from here" in ran.out
+
+
+def test_the_pack_of_a_call_whose_outcome_was_corrected_is_valid(
+    calls: ConsoleHome, tmp_path: Path
+) -> None:
+    leave(calls)
+    with homes.opened(calls.root) as it:
+        later = it.clock.wall() + timedelta(hours=2)
+        assert it.store.settle_expired(later) == [calls.live]  # by another machine, say
+        assert it.store.call(calls.live).outcome == "aborted"
+        assert Replay(it.home.journal, it.store).run().records == 2
+        assert it.store.call(calls.live).outcome == "refused"
+        kinds = [entry.kind for entry in it.store.journal.entries(calls.live)]
+        assert kinds[-3:] == ["attempt.settle", "attempt.correct", "refusal.record"]
+        key = it.keyring.fingerprint()
+    calls.sign_in(Role.AUDITOR)
+    pack = tmp_path / "p.zip"
+    ran = calls.candor("evidence", calls.live, "--reason", "dispute", "-o", str(pack))
+    assert ran.code == 0, ran.err
+    report = verify.verify_pack(pack, key)
+    assert report.status == 0, report.faults
+    assert "outcome" in report.bound
 
 
 def test_a_master_key_stays_while_records_wait(calls: ConsoleHome) -> None:

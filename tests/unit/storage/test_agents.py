@@ -63,6 +63,15 @@ def test_a_crash_frees_the_agent_with_the_attempt(home: TestHome) -> None:
     assert home.store.agents.claim_agent(call, now + timedelta(hours=2)) is not None
 
 
+def test_the_record_of_a_call_frees_an_agent_that_could_not_be_released(home: TestHome) -> None:
+    add(home, "li")
+    claim, call = home.attempt()
+    now = home.clock.wall()
+    home.store.agents.claim_agent(call.id, now)
+    home.store.finish(claim, home.record(claim), None)
+    assert home.store.agents.claim_agent(call.id, now) is not None
+
+
 def test_an_agent_switched_off_is_not_called(home: TestHome) -> None:
     add(home, "li")
     home.store.agents.enable_agent(home.actors["admin"], "li", False)
