@@ -8,6 +8,8 @@ stops; what was destroyed since goes again. Only then may anybody use the home.
 from __future__ import annotations
 
 import base64
+import os
+import secrets
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +28,7 @@ from storage.destruction_log import Destroyed, beyond, done
 from storage.destructions import Method, Why
 from storage.keys import Keyring
 from storage.models import EmergencyStop
-from storage.objects import Objects
+from storage.objects import Objects, fsync_folder, make_folder
 from storage.sequencer import branch_line, tree
 from storage.stops import StopReason, stopped_at
 from storage.store import Store
@@ -192,10 +194,23 @@ def join_anchors(newer: Path, mine: Path) -> None:
             continue
         if target.suffix == ".tsr" and target.exists():
             continue  # each is checked by itself
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(target.parent)
         if not target.exists() or target.stat().st_size < source.stat().st_size:
-            target.write_bytes(source.read_bytes())
-            target.chmod(0o600)
+            _put(target, source.read_bytes())
+
+
+def _put(target: Path, data: bytes) -> None:
+    """Write or replace a private file, whole or not at all, durably."""
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    try:
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+    fsync_folder(target.parent)
 
 
 _KEPT = frozenset({".note", ".tsr", ".jsonl"})

@@ -34,6 +34,7 @@ from storage import call_journal
 from storage.key_sources import KeyKind
 from storage.keys import FileKeyring
 from storage.keys_environment import EnvironmentKeyring, new_document
+from storage.objects import fsync_folder
 
 keys_app = group("The keys that everything is sealed under.")
 
@@ -258,6 +259,7 @@ def _write(path: Path, document: str) -> None:
             file.write(f"{document}\n")
             file.flush()
             os.fsync(file.fileno())
+        fsync_folder(path.parent)
     except FileExistsError:
         raise BadInput(f"{path} exists already", remedy="name another file") from None
     except OSError as error:

@@ -224,6 +224,14 @@ class _Found:
             copy = opened_home(it, self.home.clock)
             assert _opening(it, copy, self.callees) == 4
 
+    def _join(self, mark: Mark) -> None:
+        for name in mark["notes"]:
+            note = (self.disk / "elsewhere" / "anchors" / name).read_bytes()
+            assert note == (self.it.home.anchors / name).read_bytes()
+
+    def _key_file(self, mark: Mark) -> None:
+        assert (self.disk / "keyring").read_text("ascii") == "a secret of another home\n"
+
     def _destroying(self, mark: Mark) -> None:
         pass
 

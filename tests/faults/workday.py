@@ -23,9 +23,10 @@ from sqlalchemy import text
 from compliance.clock import VirtualClock
 from compliance.facts import Actor, HomeKind, Number, Outcome, RefusalScope, SourceKind
 from console import backups, homes
+from console.commands import keys
 from console.homes import Opened
 from dialer.schedule import recover_recordings
-from storage import ledger, pii
+from storage import ledger, pii, restoring
 from storage.call_entries import Answered, Refused, take, to_text
 from storage.call_journal import CallJournal, Kind
 from storage.call_replay import Replay
@@ -291,6 +292,10 @@ def live(folder: Path) -> None:
     newer = root / "anchors"
     backups.restore(folder / "home.backup", folder / "copy", None, lambda *_: None, anchors=newer)
     mark("restore", clock)
+    restoring.join_anchors(newer, folder / "elsewhere" / "anchors")
+    mark("join", clock, notes=sorted(p.name for p in newer.glob("*.note")))
+    keys._write(folder / "keyring", "a secret of another home")
+    mark("key_file", clock)
     clock.advance(220 * DAY_S)
     with homes.opened(root) as it:
         day = Workday(it, clock)
