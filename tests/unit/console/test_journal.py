@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from compliance.facts import Role
@@ -15,17 +15,15 @@ from storage.call_journal import ASIDE, CallJournal
 from storage.call_replay import Replay
 from tests.console_home import CAMPAIGN, ConsoleHome
 
-AT = datetime(2026, 11, 24, 2, tzinfo=UTC)
-
 
 def leave(calls: ConsoleHome) -> Path:
     """A process died that noted an answer and a refusal of the live call."""
     with homes.opened(calls.root) as it:
         file = CallJournal.create(it.home.journal, "node1/r/w1.a", it.keyring, it.store.tenant)
-        hashes = bytes(32), bytes([1]) * 32
+        hashes, at = (bytes(32), bytes([1]) * 32), it.clock.wall()
         for entry in (
-            Answered(calls.live, AT, "x"),
-            Refused(calls.live, "voice", AT, AT + timedelta(days=180), *hashes),
+            Answered(calls.live, at, "x"),
+            Refused(calls.live, "voice", at, at + timedelta(days=180), *hashes),
         ):
             file.append(kind_of(entry), calls.live, to_text(entry))
         os.close(file._file)
