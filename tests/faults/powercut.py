@@ -280,6 +280,8 @@ def compile_shim(folder: Path) -> Path:
     """The logger as a library in ``folder``."""
     library = folder / "writelog.so"
     source = Path(__file__).with_name("writelog.c")
-    command = ["cc", "-Wall", "-Werror", "-O2", "-shared", "-fPIC", "-o", str(library), str(source)]
-    subprocess.run([*command, "-lpthread"], check=True, capture_output=True, text=True)
+    # Without fortifying: it would put calls of other names in the place of open and its like.
+    flags = ["-Wall", "-O2", "-U_FORTIFY_SOURCE", "-shared", "-fPIC"]
+    command = ["cc", *flags, "-o", str(library), str(source), "-lpthread"]
+    subprocess.run(command, check=True, capture_output=True, text=True)
     return library
