@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -157,6 +158,9 @@ def _share(log: Path, inode: int, moments: Sequence[Moment]) -> list[Failure]:
 
 
 def main() -> int:
+    if shutil.which("cc") is None:
+        print("the logger of writes needs a C compiler: apt install gcc libc6-dev", file=sys.stderr)
+        return 2
     began, tried = time.monotonic(), 0
     failures: list[Failure] = []
     with tempfile.TemporaryDirectory() as name:
