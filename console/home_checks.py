@@ -83,6 +83,7 @@ class HomeCheckup:
         for check, look in (
             ("clock", self._clock),
             ("keys", self._rotation),
+            ("rows", self._rows),
             ("retention", self._retention),
             ("stop", self._stop),
             ("people", self._people),
@@ -310,6 +311,17 @@ class HomeCheckup:
                 yield warn("keys", "left_used", key=key.id, uses=uses)
             else:
                 yield warn("keys", "left", key=key.id)
+
+    def _rows(self, store: Store) -> Iterator[Diagnosis]:
+        found = store.contradictions()
+        if found.refusals:
+            yield fail("rows", "refusals", count=found.refusals)
+        if found.people:
+            yield fail("rows", "people", people=", ".join(found.people))
+        if found.stops:
+            yield fail("rows", "stops", stops=", ".join(found.stops))
+        if not (found.refusals or found.people or found.stops):
+            yield ok("rows")
 
     def _retention(self, store: Store) -> Iterator[Diagnosis]:
         found = store.retention.report(load_terms(self.home.settings))

@@ -9,6 +9,7 @@ Everything here is synchronous and may be called from any thread.
 
 from __future__ import annotations
 
+import functools
 import re
 
 from sqlalchemy import Connection, Engine, insert, select
@@ -17,7 +18,7 @@ from sqlalchemy.orm import Session
 from compliance.clock import Clock
 from compliance.errors import BadInput
 from compliance.facts import HomeKind
-from storage import ledger
+from storage import contradictions, ledger
 from storage.agents import Agents
 from storage.attempts import Attempts, Caps
 from storage.calls import AccessReason, Calls
@@ -146,6 +147,7 @@ class Store:
         self.journal = Journal(context)
         self.rotation = Rotation(context)
         self.watching = Watching(context)
+        self.contradictions = functools.partial(contradictions.find, context)
 
         leases, attempts = Leases(context), Attempts(context)
         calls, listing = Calls(context), Listing(context)
