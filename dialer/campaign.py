@@ -141,6 +141,9 @@ async def place_one_call(ctx: DialContext) -> Placed:
         ctx.report("refused", {"attempt": request.attempt_id, **facts})
         return Placed.REFUSED
 
+    # What a refusal is listed by, while the keys answer and before any telephone rings.
+    indexes = await ctx.files.run(_indexes, ctx.store.keyring, request.contact.number)
+
     # 3. Caps and refusals once more, and the attempt made durable: it counts from here.
     if ctx.held or not await ctx.journal.clear():  # the database may have been away meanwhile
         await ctx.writer.run(ctx.store.release, claim)
@@ -154,7 +157,7 @@ async def place_one_call(ctx: DialContext) -> Placed:
     # 4. Ring, talk, hang up.
     lease = asyncio.create_task(_keep_lease(ctx, claim))
     try:
-        record, sealed = await _talk(ctx, claim, attempt, verdict)
+        record, sealed = await _talk(ctx, claim, attempt, verdict, indexes)
     except (TelephonyError, PermitError) as error:  # nothing was sent: it counts all the same
         log.error("no call", action="call.failed", cause=type(error).__name__)
         record = CallRecord(attempt.id, Outcome.LINE_FAILED, Blame.US, attempt.line)
@@ -214,7 +217,11 @@ async def _keep_lease(ctx: DialContext, claim: Claim) -> None:
 
 
 async def _talk(
-    ctx: DialContext, claim: Claim, attempt: Attempt, permit: Permit
+    ctx: DialContext,
+    claim: Claim,
+    attempt: Attempt,
+    permit: Permit,
+    indexes: tuple[bytes, bytes],
 ) -> tuple[CallRecord, SealedRecording | None]:
     """INVITE, wait, converse, hang up; returns the record and the sealed recording."""
     lines = {facts.id: Line.of(facts) for facts in claim.request.lines}
@@ -247,7 +254,7 @@ async def _talk(
         conversation: Conversation | None = None
         sealed: SealedRecording | None = None
         if answered and leg.state.withdrawn is None:
-            conversation = await _converse(ctx, claim, attempt, leg, recorder, line)
+            conversation = await _converse(ctx, claim, attempt, leg, recorder, line, indexes)
         if answered:
             await leg.hangup()
         await leg.wait_ended(_BYE_TIMEOUT_S)
@@ -287,6 +294,7 @@ async def _converse(
     leg: CallLeg,
     recorder: CallRecorder,
     line: Line,
+    indexes: tuple[bytes, bytes],
 ) -> Conversation:
     """The conversation of an answered call, its recording open and its refusal durable."""
     dialog = dialog_of(leg.answer_message, line.peer(claim.request.contact.number))
@@ -304,7 +312,6 @@ async def _converse(
     async def refused(how: str, at_ms: int) -> None:
         at = answered_at + timedelta(milliseconds=at_ms)
         until = ctx.rulebook.policy.refusal_until(at)
-        indexes = await ctx.files.run(_indexes, ctx.store.keyring, claim.request.contact.number)
         await ctx.journal.note(Refused(attempt.id, how, at, until, *indexes))
         ctx.report("refusal", {"attempt": attempt.id, "how": how})
 
