@@ -23,6 +23,8 @@ from storage.ledger_tables import LedgerCheckpoint
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 ORIGIN = "candor.example/ledger"
+# Counting is asked of both databases, the rest is about files.
+one_database = pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +84,7 @@ def test_a_checkpoint_says_how_long_the_log_is(
     assert [(line.index, line.leaf) for line in log] == [(1, first[0]), (3, first[2]), (5, last[0])]
 
 
+@one_database
 @pytest.mark.parametrize("kept", ["", "another's", "another tree's"])
 def test_a_note_in_the_database_that_is_not_ours_is_not_believed(
     engine: Engine,
@@ -108,6 +111,7 @@ def test_a_note_in_the_database_that_is_not_ours_is_not_believed(
     assert signed(sequencer, anchor) == Length(1, gone[0])
 
 
+@one_database
 def test_lines_cut_from_the_end_are_missed(
     engine: Engine, sequencer: Sequencer, anchor: FolderAnchor, ring: FileKeyring
 ) -> None:
@@ -126,6 +130,7 @@ def test_lines_cut_from_the_end_are_missed(
     assert len(destruction_log.read(ring, anchor.beside)) == 3
 
 
+@one_database
 def test_the_same_number_of_other_lines_is_refused(
     engine: Engine, sequencer: Sequencer, anchor: FolderAnchor, ring: FileKeyring, tmp_path: Path
 ) -> None:
@@ -147,6 +152,7 @@ def test_the_same_number_of_other_lines_is_refused(
         destruction_log.read(ring, anchor.beside)
 
 
+@one_database
 def test_the_line_is_there_before_its_note(
     engine: Engine, sequencer: Sequencer, anchor: FolderAnchor, ring: FileKeyring
 ) -> None:
@@ -168,6 +174,7 @@ def test_the_line_is_there_before_its_note(
     assert len(destruction_log.read(ring, anchor.beside)) == 1
 
 
+@one_database
 def test_an_altered_log_does_not_stop_the_signing(
     engine: Engine, sequencer: Sequencer, anchor: FolderAnchor, ring: FileKeyring
 ) -> None:
