@@ -74,12 +74,16 @@ class Journal:
     async def note(self, entry: Entry) -> asyncio.Future[str]:
         """Make a record durable; the future is the ledger leaf it gets, if it gets one.
 
-        With a disk that fails it is durable once the database has it, which is waited for.
+        With a disk that fails it is durable once the database has it, which is waited for. A
+        caller that is cancelled meanwhile does not stop it.
 
         Raises:
             StorageError: neither has it yet. The database still gets it, should it answer
                 while this process lives.
         """
+        return await asyncio.shield(asyncio.create_task(self._note(entry), name="note"))
+
+    async def _note(self, entry: Entry) -> asyncio.Future[str]:
         frame: Frame | None = None
         kind, text = kind_of(entry), to_text(entry)
         self._writing += 1
@@ -115,6 +119,8 @@ class Journal:
 
     async def close(self) -> None:
         """Move what still can be moved, then leave the rest to the next start."""
+        while self._writing:
+            await asyncio.sleep(0.01)
         if self._queue:
             alone = any(waiting.frame is None for waiting in self._queue)  # nowhere but in memory
             last = self._queue[-1].moved

@@ -8,6 +8,7 @@ import errno
 import threading
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from dialer.settling import GRACE_S, Settling
 from dialer.writer import Writer
 from storage import pii
 from storage.call_entries import Answered, Ended, Refused
-from storage.call_journal import CallJournal, read, waiting
+from storage.call_journal import CallJournal, Frame, read, waiting
 from storage.call_replay import Replay
 from tests.storage_home import TENANT, TestHome
 from tests.unit.storage.test_call_replay import leave, refusals
@@ -135,6 +136,31 @@ def test_a_database_that_hangs_keeps_nothing_from_the_disk_and_holds_the_next_ca
     assert refusals(home) == 1
     kinds = home.ledger_kinds()
     assert kinds.index("attempt.answer") < kinds.index("refusal.record")
+
+
+def test_a_cancelled_call_still_leaves_what_it_noted(
+    home: TestHome,
+    played: Callable[[Test], list[BaseException]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def test(journal: Journal, file: CallJournal, away: Away, claim: Claim) -> None:
+        slow, append = threading.Event(), file.append
+
+        def slowly(*args: Any) -> Frame:
+            slow.wait()
+            return append(*args)
+
+        monkeypatch.setattr(file, "append", slowly)
+        noting = asyncio.create_task(journal.note(refused(home, claim)))
+        await asyncio.sleep(0.05)
+        noting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await noting
+        slow.set()
+
+    assert not played(test)
+    assert refusals(home) == 1
+    assert not list((home.path / "journal").iterdir())
 
 
 def test_another_process_refusal_holds_the_next_call(
