@@ -14,6 +14,7 @@ import pytest
 
 from compliance.errors import StorageAway
 from compliance.facts import Claim, Outcome
+from dialer.campaign import DialContext, _keep_lease
 from dialer.journal import Journal
 from dialer.settling import GRACE_S, Settling
 from dialer.writer import Writer
@@ -218,7 +219,49 @@ def test_what_is_never_taken_is_kept_for_a_person_and_holds_every_call(
     assert waiting(home.path / "journal").aside == 1
 
 
-# ---------------------------------------------------------------- settling
+# ---------------------------------------------------------------- leases, settling
+
+
+def test_a_lease_renewed_by_a_database_that_hung_holds_from_then_on(home: TestHome) -> None:
+    claim, attempt = home.attempt()
+
+    async def hang() -> None:
+        writer, back = Writer(), threading.Event()
+        nothing: Any = None
+        ctx = DialContext(
+            campaign=claim.request.campaign.id,
+            store=home.store,
+            writer=writer,
+            files=nothing,
+            journal=nothing,
+            endpoint=nothing,
+            speech=nothing,
+            rulebook=nothing,
+            script=nothing,
+            clock=home.clock,
+            worker="w1",
+            tenant=TENANT,
+            objects=nothing,
+            disk=nothing,
+            ring_timeout_s=1.0,
+            lease_s=0.3,
+            simulator_key=None,
+            switchboard=nothing,
+            report=lambda _event, _facts: None,
+        )
+        stuck = asyncio.create_task(writer.run(back.wait))
+        keeping = asyncio.create_task(_keep_lease(ctx, claim))
+        await asyncio.sleep(0.2)  # it asked to renew, and waits behind what hangs
+        keeping.cancel()  # what was begun is finished
+        home.clock.advance(600)
+        back.set()
+        await stuck
+        await asyncio.to_thread(writer.close)
+
+    asyncio.run(hang())
+    assert home.store.settle_expired(home.clock.wall()) == []
+    home.clock.advance(61)
+    assert home.store.settle_expired(home.clock.wall()) == [attempt.id]
 
 
 def test_after_the_database_was_away_live_calls_get_time_and_the_dead_get_none(
