@@ -148,9 +148,10 @@ def test_many_numbers_are_shared_out_without_a_double(home: TestHome) -> None:
 
 
 def _refuse(home: TestHome, session: Session, campaign: str) -> None:
-    home.store.refusals._add(
+    refusals = home.store.refusals
+    refusals._add(
         session,
-        Number("+8613900000001"),
+        refusals._indexes(Number("+8613900000001")),
         "letter",
         home.clock.wall(),
         home.clock.wall() + timedelta(days=180),
