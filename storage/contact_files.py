@@ -81,7 +81,7 @@ class ContactFile:
             try:
                 header = _header(self.path, next(reader, None))
                 for row, cells in enumerate(reader, start=2):
-                    if not any(cell.strip() for cell in cells):
+                    if not "".join(cells).strip():
                         continue  # an empty line is nobody
                     if len(cells) != len(header):
                         cause = f"has {len(cells)} cells, not {len(header)}"
