@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from compliance.errors import LedgerError, StorageAway
-from storage.objects import fsync_folder, make_folder
+from storage.objects import fsync_folder, make_folder, synced_draft
 
 _FILE = re.compile(r"checkpoint-([0-9]{20})\.note")
 _BRANCH = re.compile(r"branch-([0-9]{4})")
@@ -92,17 +92,8 @@ class FolderAnchor:
     @staticmethod
     def keep(target: Path, data: bytes) -> None:
         """Write a file durably, whole or not at all; FileExistsError where there is one."""
-        draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-        try:
-            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+        with synced_draft(target, data) as draft:
             os.link(draft, target)  # never replaces what an earlier writer anchored
-        finally:
-            draft.unlink(missing_ok=True)
-            # Also of a file that was there: who wrote it may have been killed before this.
-            fsync_folder(target.parent)
 
     def _check_there(self) -> None:
         """Raises StorageAway if the folder must exist and does not."""

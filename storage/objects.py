@@ -13,6 +13,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -72,6 +73,25 @@ def fsync_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def synced_draft(target: Path, data: bytes) -> Iterator[Path]:
+    """A private file beside ``target`` with ``data`` on disk, to be renamed or linked to it.
+
+    Afterwards the draft is gone and the folder is synced, also where the target was there
+    before: who wrote it may have been killed before its name was safe.
+    """
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    try:
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        yield draft
+    finally:
+        draft.unlink(missing_ok=True)
+        fsync_folder(target.parent)
 
 
 def make_folder(path: Path, mode: int = 0o700) -> None:

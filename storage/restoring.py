@@ -8,8 +8,6 @@ stops; what was destroyed since goes again. Only then may anybody use the home.
 from __future__ import annotations
 
 import base64
-import os
-import secrets
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +26,7 @@ from storage.destruction_log import Destroyed, beyond, done
 from storage.destructions import Method, Why
 from storage.keys import Keyring
 from storage.models import EmergencyStop
-from storage.objects import Objects, fsync_folder, make_folder
+from storage.objects import Objects, make_folder, synced_draft
 from storage.sequencer import branch_line, tree
 from storage.stops import StopReason, stopped_at
 from storage.store import Store
@@ -201,16 +199,8 @@ def join_anchors(newer: Path, mine: Path) -> None:
 
 def _put(target: Path, data: bytes) -> None:
     """Write or replace a private file, whole or not at all, durably."""
-    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    try:
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+    with synced_draft(target, data) as draft:
         draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
-    fsync_folder(target.parent)
 
 
 _KEPT = frozenset({".note", ".tsr", ".jsonl"})

@@ -136,7 +136,7 @@ class Workday:
             pass
         self.mark("sequence", size=self._size())
         if killed:
-            with killed_at("storage.anchors.fsync_folder"):
+            with killed_at("storage.objects.fsync_folder"):
                 self.sequencer.checkpoint(now, force=True)
         checkpoint = self.sequencer.checkpoint(now, force=True)
         assert checkpoint is not None

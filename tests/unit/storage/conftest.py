@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stores of sealed files: what a test asks of one, it asks of both."""
+"""What tests of the store share: keys, an empty database, and stores of sealed files: what a
+test asks of one, it asks of both."""
 
 from __future__ import annotations
 
@@ -7,7 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
+from storage.database import make_engine
+from storage.keys import FileKeyring
 from storage.objects import FolderObjects, Objects
 from tests.s3 import S3Server, s3_server
 
@@ -17,6 +21,18 @@ def server() -> Iterator[S3Server]:
     """An S3 server for the tests of one file."""
     with s3_server() as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def ring(tmp_path_factory: pytest.TempPathFactory) -> FileKeyring:
+    return FileKeyring.create(tmp_path_factory.mktemp("keys") / "keys.json")
+
+
+@pytest.fixture
+def engine(empty_url: str) -> Iterator[Engine]:
+    engine = make_engine(empty_url)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture(params=["folder", "s3"])

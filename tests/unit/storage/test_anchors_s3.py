@@ -42,18 +42,6 @@ def anchor(server: S3Server) -> S3Anchor:
     return server.anchor()
 
 
-@pytest.fixture(scope="module")
-def ring(tmp_path_factory: pytest.TempPathFactory) -> FileKeyring:
-    return FileKeyring.create(tmp_path_factory.mktemp("keys") / "keys.json")
-
-
-@pytest.fixture
-def engine(empty_url: str) -> Iterator[Engine]:
-    engine = make_engine(empty_url)
-    yield engine
-    engine.dispose()
-
-
 def append(engine: Engine, n: int = 1, node: str = "node-1") -> None:
     with Session(engine) as session, session.begin():
         for number in range(n):

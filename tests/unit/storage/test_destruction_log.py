@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from sqlalchemy.orm import Session
 from compliance.errors import Corrupt
 from storage import destruction_log, ledger
 from storage.checkpoint import Checkpoint, parse_note, sign_note
-from storage.database import make_engine
 from storage.destruction_log import FILE, Length, length_of
 from storage.keys import FileKeyring
 from storage.ledger import FolderAnchor, Sequencer
@@ -25,18 +23,6 @@ NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 ORIGIN = "candor.example/ledger"
 # Counting is asked of both databases, the rest is about files.
 one_database = pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
-
-
-@pytest.fixture(scope="module")
-def ring(tmp_path_factory: pytest.TempPathFactory) -> FileKeyring:
-    return FileKeyring.create(tmp_path_factory.mktemp("keys") / "keys.json")
-
-
-@pytest.fixture
-def engine(empty_url: str) -> Iterator[Engine]:
-    engine = make_engine(empty_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

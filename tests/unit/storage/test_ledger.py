@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -30,18 +29,6 @@ from tests.databases import Databases, migrated
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 ORIGIN = "candor.example/ledger"
-
-
-@pytest.fixture(scope="module")
-def ring(tmp_path_factory: pytest.TempPathFactory) -> FileKeyring:
-    return FileKeyring.create(tmp_path_factory.mktemp("keys") / "keys.json")
-
-
-@pytest.fixture
-def engine(empty_url: str) -> Iterator[Engine]:
-    engine = make_engine(empty_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture
