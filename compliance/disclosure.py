@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from compliance.facts import Finding, Speaker, TranscriptLine
-from compliance.rulebook import SECTIONS
+from compliance.profiles import SECTIONS
 from compliance.wording import normalise
 
 ROBOT_WORDS: dict[str, tuple[str, ...]] = {

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from compliance.errors import BadInput
 from compliance.facts import HomeKind, Number
-from compliance.rulebook import FOREVER
+from compliance.profiles import FOREVER
 from console.homes import Opened
 from console.messages import text
 from storage.numbers import normalise

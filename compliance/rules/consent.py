@@ -6,7 +6,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from compliance.facts import Consent, DialRequest, RefusalScope, SourceKind
-from compliance.rulebook import FOREVER, Rulebook
+from compliance.profiles import FOREVER
+from compliance.rulebook import Rulebook
 from compliance.rules.base import Breach, forbids, seconds
 
 

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 from compliance.calendar import UnknownYear, is_workday, local_midnight, zone
 from compliance.facts import DialRequest, PastAttempt
-from compliance.rulebook import PERIODS, Cap, DayRule, Policy, Rulebook, Window
+from compliance.profiles import PERIODS, Cap, DayRule, Window
+from compliance.rulebook import Policy, Rulebook
 from compliance.rules.base import Breach, forbids, seconds
 
 _LONGEST_HOLIDAY_DAYS = 40

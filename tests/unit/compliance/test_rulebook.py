@@ -21,7 +21,8 @@ from compliance.calendar import (
 )
 from compliance.errors import PolicyError
 from compliance.facts import HomeKind
-from compliance.rulebook import FOREVER, Window, intersect, parse, parse_profile
+from compliance.profiles import FOREVER, Window, parse_profile
+from compliance.rulebook import intersect, parse
 from tests.unit.compliance.builders import (
     DATA,
     calendar_data,

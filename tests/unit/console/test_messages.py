@@ -8,7 +8,7 @@ import string
 import pytest
 
 from compliance.facts import Blame, Finding, Outcome
-from compliance.rulebook import PERIODS
+from compliance.profiles import PERIODS
 from console.messages import LANGUAGES, finding_text, ids, text
 
 
