@@ -324,6 +324,8 @@ class AttemptRow(Base):
     transferred_ms: Mapped[int | None] = mapped_column(Integer)
     agent: Mapped[str] = mapped_column(String(64), default="")
     announcement: Mapped[str] = mapped_column(String(16), default="")
+    arm: Mapped[str] = mapped_column(String(8), default="")  # of a campaign that compares scripts
+    script: Mapped[str] = mapped_column(String(32), default="")  # version; empty: the campaign's
     callback: Mapped[bool] = mapped_column(default=False)
     feedback: Mapped[str] = mapped_column(String(64), default="")
     violations: Mapped[list[str]] = mapped_column(JSON, default=list)

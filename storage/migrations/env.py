@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from alembic import context
 
+import storage.check_tables
 import storage.ledger_tables
 import storage.models
 import storage.retention_tables  # noqa: F401  # every table must be known to the metadata
