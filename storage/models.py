@@ -93,6 +93,7 @@ class Batch(Base):
     rejected: Mapped[int] = mapped_column(Integer)
     duplicates: Mapped[int] = mapped_column(Integer)
     file_key: Mapped[str] = mapped_column(String(64))  # of the ledger's commitment to the file
+    partner: Mapped[str | None] = mapped_column(String(64))  # who gave it (D2)
 
 
 class ContactRow(Base):
@@ -200,6 +201,7 @@ class LineRow(Base):
     encrypted: Mapped[bool]
     enabled: Mapped[bool]
     transport_sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    supplier: Mapped[str | None] = mapped_column(String(64))  # whom it was bought from (V1)
 
 
 class CampaignRow(Base):

@@ -8,6 +8,7 @@ from alembic import context
 import storage.check_tables
 import storage.ledger_tables
 import storage.models
+import storage.paper_tables
 import storage.retention_tables  # noqa: F401  # every table must be known to the metadata
 from storage.base import Base
 
