@@ -170,8 +170,12 @@ class Evidence:
         """The manifest of these members and the leaf of the ledger entry that names it.
 
         ``sealed`` says what was sealed to whom: member, to, sha256 and size once opened.
+
+        Raises:
+            NotAllowed: neither auditor nor compliance officer.
         """
         context = self._context
+        context.require(actor, "evidence.export", Role.AUDITOR, Role.COMPLIANCE)
         manifest = packs.canonical(
             {
                 "format": packs.MANIFEST_FORMAT,

@@ -205,7 +205,8 @@ class People:
         token, now = secrets.token_urlsafe(32), context.clock.wall()
         with context.write() as session:
             person = session.get(Person, actor.id)
-            if person is None or person.disabled_at is not None:
+            ours = actor.tenant == context.tenant
+            if person is None or person.disabled_at is not None or not ours:
                 raise SignInFailed("this person cannot sign in")
             session.execute(
                 insert(SignedIn).values(

@@ -79,9 +79,11 @@ class Reports:
 
         Raises:
             BadInput: no such call, or it is still going on.
-            NotAllowed: words asked for by neither auditor nor compliance officer.
+            NotAllowed: nobody who works here; words asked for by neither auditor nor
+                compliance officer.
         """
         context = self._context
+        context.require(actor, "report.read", *(role for role in Role if role is not Role.SYSTEM))
         if reason is not None:
             context.require(actor, "pii.read", Role.AUDITOR, Role.COMPLIANCE)
             with context.write() as session:
