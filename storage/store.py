@@ -23,6 +23,7 @@ from storage.agents import Agents
 from storage.attempts import Attempts, Caps
 from storage.calls import AccessReason, Calls
 from storage.campaigns import Campaigns, CampaignState
+from storage.cases import Cases
 from storage.contacts import Contacts, ImportResult
 from storage.context import SYSTEM, Context, translated
 from storage.evidence import Evidence
@@ -137,6 +138,7 @@ class Store:
         self.refusals = Refusals(context)
         self.agents = Agents(context)
         self.tickets = Tickets(context)
+        self.cases = Cases(context)
         self.testers = Testers(context)
         self.stops = Stops(context)
         self.previews = Previews(context)
