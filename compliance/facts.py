@@ -9,19 +9,18 @@ they cannot slip into a log or an exception (D8).
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Self
 
-
-class Evolve:
-    """Mix-in for frozen dataclasses: ``evolve(field=value)`` returns a changed copy."""
-
-    __slots__ = ()
-
-    def evolve(self, **changes: Any) -> Self:
-        return replace(self, **changes)  # type: ignore[type-var]
-
+from compliance.evolve import Evolve as Evolve
+from compliance.paperwork import (
+    NO_PAPERS,
+    NO_PARTNER,
+    NO_SUPPLIER,
+    CampaignPapers,
+    PartnerFacts,
+    SupplierFacts,
+)
 
 # ---------------------------------------------------------------- people
 
@@ -134,6 +133,7 @@ class Contact(Evolve):
     source: SourceKind | None = None
     batch: str = ""
     language: str = "zh"
+    partner: PartnerFacts = NO_PARTNER  # who gave the batch; asked of source ``partner`` (D2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +200,7 @@ class CampaignFacts(Evolve):
     launched_by: str = ""  # actor id
     compliance_officer: str = ""  # actor id; empty: nothing launches (G1)
     max_line_concurrency: int = 0  # 0: no limit of its own
+    papers: CampaignPapers = NO_PAPERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +219,7 @@ class LineFacts(Evolve):
     encrypted: bool = False
     simulator_proven: bool = False  # proved a simulator key a moment ago
     enabled: bool = True
+    supplier: SupplierFacts = NO_SUPPLIER  # whom it was bought from (V1, V2, V4)
 
 
 @dataclass(frozen=True, slots=True)
