@@ -287,7 +287,10 @@ class AttemptRow(Base):
     """One INVITE that may have gone out, and what became of it (C4, T2)."""
 
     __tablename__ = "attempts"
-    __table_args__ = (Index("ix_attempts_caps", "number_index", "at"),)
+    __table_args__ = (
+        Index("ix_attempts_caps", "number_index", "at"),
+        Index("ix_attempts_own_number", "own_number", "at"),
+    )
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
     campaign: Mapped[str] = mapped_column(ForeignKey("campaigns.id"), index=True)
@@ -309,6 +312,7 @@ class AttemptRow(Base):
     outcome: Mapped[str | None] = mapped_column(String(16))
     blame: Mapped[str] = mapped_column(String(16), default="")
     line: Mapped[str] = mapped_column(String(64), default="")
+    own_number: Mapped[str] = mapped_column(String(64), default="")  # shown, in one spelling
     sip_call_id: Mapped[str] = mapped_column(String(255), default="")
     sip_status: Mapped[int] = mapped_column(Integer, default=0)
     sip_reason: Mapped[str] = mapped_column(String(255), default="")

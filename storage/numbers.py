@@ -68,6 +68,23 @@ def normalise(raw: str, region: str = "CN") -> Number:
     return Number(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))
 
 
+@functools.lru_cache(maxsize=10_000)
+def own_number(caller_id: str, region: str = "CN") -> str:
+    """One spelling of a number of ours, so that lines which show the same one share its cap (C4b).
+
+    E.164 where it can be read as a number of any kind (400, toll-free and fixed lines are
+    usual), else as written without separators. Ours, so it is no personal data.
+    """
+    text = _SEPARATORS.sub("", unicodedata.normalize("NFKC", caller_id))
+    try:
+        parsed = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException:
+        return text.lower()[:64]
+    if not phonenumbers.is_valid_number(parsed):
+        return text.lower()[:64]
+    return str(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))
+
+
 def carrier_of(number: Number) -> str:
     """The carrier its block was given to (porting is not seen), in English; empty: unknown."""
     parsed = _parse(number)
