@@ -17,6 +17,7 @@ from types import MappingProxyType
 from compliance.calendar import add_calendar_months
 from compliance.facts import Evolve, HomeKind
 from compliance.mapping import Fields
+from compliance.paperwork import PARTNER_PAPERS, SUPPLIER_PAPERS
 
 FORMAT = "candor-policy/1"
 FOREVER = datetime.max.replace(tzinfo=UTC)
@@ -46,6 +47,7 @@ CITED = (
     "lines",
     "numbers",
     "registries",
+    "papers",
 )
 
 _CLOCK_TIME = re.compile(r"([01]\d|2[0-4]):([0-5]\d)")
@@ -144,6 +146,10 @@ class Profile(Evolve):
     registries: tuple[Registry, ...]
     abandonment: Abandonment | None
     line_papers: tuple[str, ...]
+    supplier_papers: tuple[str, ...]  # V1, V2, V4
+    partner_papers: tuple[str, ...]  # D2
+    declared_purposes: bool  # D11
+    assessment_months: int  # how long an impact assessment stands (PIPL 55); 0: none is asked for
     never_dial: tuple[str, ...]
     citations: tuple[tuple[str, str], ...]
 
@@ -156,6 +162,7 @@ def parse_profile(data: Mapping[str, object]) -> Profile:
     windows = fields.section("windows")
     recording = fields.section("recording")
     disclosure = fields.section("disclosure")
+    papers = fields.section("papers")
     profile = Profile(
         id=fields.text("id"),
         title=fields.text("title"),
@@ -184,12 +191,17 @@ def parse_profile(data: Mapping[str, object]) -> Profile:
             _abandonment(fields.section("abandonment")) if fields.has("abandonment") else None
         ),
         line_papers=fields.choices("line_papers", PAPERS),
+        supplier_papers=papers.choices("supplier", SUPPLIER_PAPERS),
+        partner_papers=papers.choices("partner", PARTNER_PAPERS),
+        declared_purposes=papers.flag("declared_purposes"),
+        assessment_months=papers.integer("assessment_months", high=1200),
         never_dial=_never_dial(fields),
         citations=_citations(fields.section("citations")),
     )
     windows.finish()
     recording.finish()
     disclosure.finish()
+    papers.finish()
     fields.finish()
     if profile.consent == "tester" and set(profile.homes) != {HomeKind.LAB}:
         raise fields.error("consent", "tester is for lab homes only")

@@ -47,6 +47,10 @@ class Policy:
     registries: tuple[Registry, ...]
     abandonment: Abandonment | None
     line_papers: frozenset[str]
+    supplier_papers: frozenset[str]
+    partner_papers: frozenset[str]
+    declared_purposes: bool
+    assessment_months: int  # 0: no impact assessment is asked for
     never_dial: re.Pattern[str] | None
     citations: Mapping[str, str]
 
@@ -179,6 +183,12 @@ def combine(profiles: Sequence[Profile]) -> Policy:
             else None
         ),
         line_papers=frozenset(paper for p in profiles for paper in p.line_papers),
+        supplier_papers=frozenset(paper for p in profiles for paper in p.supplier_papers),
+        partner_papers=frozenset(paper for p in profiles for paper in p.partner_papers),
+        declared_purposes=any(p.declared_purposes for p in profiles),
+        assessment_months=min(
+            (p.assessment_months for p in profiles if p.assessment_months), default=0
+        ),
         never_dial=(
             re.compile("|".join(re.escape(p).replace(r"\?", r"\d") for p in patterns))
             if patterns

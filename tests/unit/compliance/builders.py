@@ -31,12 +31,38 @@ from compliance.facts import (
     ScriptFacts,
     SourceKind,
 )
+from compliance.paperwork import CHECKLIST, CLAUSES, CampaignPapers, PartnerFacts, SupplierFacts
 from compliance.rulebook import Rulebook, parse
 
 DATA = Path(compliance.__file__).parent / "data"
 # A Tuesday, 10:00 in Shanghai: inside the morning window of a workday.
 NOW = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 _LATER = NOW + timedelta(days=365)
+ALL_PAPERS: Mapping[str, Any] = {
+    "supplier": ["licence", "certificate", "checklist", "contract"],
+    "partner": ["licence", "provenance"],
+    "declared_purposes": True,
+    "assessment_months": 36,
+}
+SUPPLIER = SupplierFacts(
+    id="supplier-1",
+    licence="B24",
+    licence_until=_LATER,
+    certificate_until=_LATER,
+    checklist=CHECKLIST,
+    checklist_until=_LATER,
+    contract_until=_LATER,
+    clauses=CLAUSES,
+)
+PARTNER = PartnerFacts("partner-1", _LATER, _LATER)
+CAMPAIGN_PAPERS = CampaignPapers(
+    created_by="operator-1",
+    purpose_declared=True,
+    content="bb" * 32,
+    assessed="bb" * 32,
+    assessed_by="officer-1",
+    assessed_at=NOW - timedelta(days=30),
+)
 
 
 def load(path: str) -> Any:
@@ -90,6 +116,7 @@ def line(**changes: Any) -> LineFacts:
         registered_until=_LATER,
         filed_until=_LATER,
         encrypted=True,
+        supplier=SUPPLIER,
     ).evolve(**changes)
 
 
@@ -137,6 +164,7 @@ def allowed_request(**changes: Any) -> DialRequest:
             state="running",
             launched_by="operator-1",
             compliance_officer="officer-1",
+            papers=CAMPAIGN_PAPERS,
         ),
         lines=(line(),),
     )

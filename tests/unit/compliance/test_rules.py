@@ -5,15 +5,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from compliance.facts import DialRequest, HomeKind, Number, RefusalScope
+from compliance.facts import DialRequest, HomeKind, Number, RefusalScope, SourceKind
 from compliance.gate import recheck
+from compliance.paperwork import CHECKLIST, CLAUSES, NO_PAPERS, NO_SUPPLIER
 from compliance.rulebook import Rulebook
 from compliance.rules import LINE_RULES, RULES
 from tests.unit.compliance.builders import (
+    ALL_PAPERS,
+    CAMPAIGN_PAPERS,
     NOW,
+    PARTNER,
+    SUPPLIER,
     allowed_request,
     attempt,
     consent,
@@ -218,6 +224,78 @@ CASES = [
         beside=frozenset({"line_not_whitelisted"}),
     ),
 ]
+
+PAPERS = rulebook_with(papers=dict(ALL_PAPERS))
+
+
+def supplied(**changes: Any) -> DialRequest:
+    return allowed(line__supplier=SUPPLIER.evolve(**changes))
+
+
+def given(**changes: Any) -> DialRequest:
+    """A contact from a partner."""
+    partner = PARTNER.evolve(**changes)
+    return allowed(contact__source=SourceKind.PARTNER, contact__partner=partner)
+
+
+def assessed(**changes: Any) -> DialRequest:
+    return allowed(campaign__papers=CAMPAIGN_PAPERS.evolve(**changes))
+
+
+CASES += [
+    Case(
+        "unlicensed_supplier",
+        "no_supplier",
+        allowed(line__supplier=NO_SUPPLIER),
+        PAPERS,
+        beside=frozenset({"unchecked_supplier", "supplier_without_contract"}),
+    ),
+    Case("unlicensed_supplier", "licence", supplied(licence_until=None), PAPERS),
+    Case("unlicensed_supplier", "licence_class", supplied(licence="B21"), PAPERS),
+    Case("unlicensed_supplier", "licence_expired", supplied(licence_until=NOW), PAPERS),
+    Case("unlicensed_supplier", "certificate", supplied(certificate_until=None), PAPERS),
+    Case("unlicensed_supplier", "certificate_expired", supplied(certificate_until=NOW), PAPERS),
+    Case("unchecked_supplier", "lacking", supplied(checklist=CHECKLIST[1:]), PAPERS),
+    Case("unchecked_supplier", "paper", supplied(checklist_until=None), PAPERS),
+    Case("unchecked_supplier", "paper_expired", supplied(checklist_until=NOW), PAPERS),
+    Case("supplier_without_contract", "contract", supplied(contract_until=None), PAPERS),
+    Case("supplier_without_contract", "contract_expired", supplied(contract_until=NOW), PAPERS),
+    Case("supplier_without_contract", "clauses", supplied(clauses=CLAUSES[:2]), PAPERS),
+    Case("unproven_data_partner", "no_partner", given(id=""), PAPERS),
+    Case("unproven_data_partner", "licence", given(licence_until=None), PAPERS),
+    Case("unproven_data_partner", "licence_expired", given(licence_until=NOW), PAPERS),
+    Case("unproven_data_partner", "provenance", given(provenance_until=None), PAPERS),
+    Case("unproven_data_partner", "provenance_expired", given(provenance_until=NOW), PAPERS),
+    Case("undeclared_purpose", "undeclared", assessed(purpose_declared=False), PAPERS),
+    Case("no_impact_assessment", "missing", assessed(assessed=""), PAPERS),
+    Case("no_impact_assessment", "changed", assessed(content="cc" * 32), PAPERS),
+    Case("no_impact_assessment", "own", assessed(created_by="officer-1"), PAPERS),
+    Case("no_impact_assessment", "in_future", assessed(assessed_at=SOON), PAPERS),
+    Case("no_impact_assessment", "expired", assessed(assessed_at=utc(2023, 11, 24, 2)), PAPERS),
+]
+
+
+@pytest.mark.parametrize("licence", ["B24", "B26"])
+def test_either_licence_of_a_supplier_is_accepted(licence: str) -> None:
+    assert recheck(supplied(licence=licence), PAPERS, NOW).permitted
+
+
+def test_a_partner_s_papers_are_asked_of_a_partner_s_contacts_only() -> None:
+    assert recheck(given(), PAPERS, NOW).permitted
+    assert recheck(allowed(), PAPERS, NOW).permitted
+
+
+def test_what_no_profile_asks_for_is_not_asked_for() -> None:
+    bare = allowed(line__supplier=NO_SUPPLIER, campaign__papers=NO_PAPERS)
+    none = {"supplier": [], "partner": [], "declared_purposes": False, "assessment_months": 0}
+    assert recheck(bare, rulebook_with(papers=none), NOW).permitted
+    assert not recheck(bare, rulebook_with(papers={**none, "assessment_months": 1}), NOW).permitted
+
+
+def test_an_assessment_stands_for_its_months_to_the_second() -> None:
+    last = utc(2023, 11, 24, 2, 0, 1)
+    assert recheck(assessed(assessed_at=last), PAPERS, NOW).permitted
+
 
 LINE_NAMES = {rule.name for rule in LINE_RULES}
 
