@@ -343,7 +343,8 @@ def _aim(session: Session, campaign: str, batches: Sequence[str]) -> int:
         raise BadInput("name at least one batch, each once", field="batches")
     total = 0
     for name in batches:
-        batch = session.scalar(select(Batch.id).where(Batch.name == name))
+        whole = select(Batch.id).where(Batch.name == name, Batch.staged_at.is_(None))
+        batch = session.scalar(whole)
         if batch is None:
             raise BadInput("there is no batch of this name", field="batches")
         position = func.row_number().over(order_by=ContactRow.row) + literal(total)

@@ -80,7 +80,11 @@ class SignedIn(Base):
 
 
 class Batch(Base):
-    """One import: where its contacts come from is declared once, for all (D1, D2)."""
+    """One import: where its contacts come from is declared once, for all (D1, D2).
+
+    ``staged_at`` is set while its rows still come in, to when the last of them came; until it
+    is None nothing of the batch may be used, and its name is not yet the one it will have.
+    """
 
     __tablename__ = "batches"
 
@@ -93,6 +97,7 @@ class Batch(Base):
     rejected: Mapped[int] = mapped_column(Integer)
     duplicates: Mapped[int] = mapped_column(Integer)
     file_key: Mapped[str] = mapped_column(String(64))  # of the ledger's commitment to the file
+    staged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     partner: Mapped[str | None] = mapped_column(String(64))  # who gave it (D2)
 
 
@@ -115,13 +120,13 @@ class ContactRow(Base):
 
 
 class ConsentRow(Base):
-    """What a person agreed to; found by number, over all batches (D3, D4)."""
+    """What a person agreed to; found by the number of its contact, over all batches (D3, D4)."""
 
     __tablename__ = "consents"
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
     contact: Mapped[str] = mapped_column(ForeignKey("contacts.id"), index=True)
-    number_index: Mapped[bytes] = mapped_column(LargeBinary(32), index=True)
+    number_index: Mapped[bytes] = mapped_column(LargeBinary(32))
     company: Mapped[str] = mapped_column(String(200))
     purpose: Mapped[str] = mapped_column(String(100))
     channel: Mapped[str] = mapped_column(String(100))

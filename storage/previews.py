@@ -144,7 +144,7 @@ def _find(session: Session, campaign: str, number_index: bytes) -> tuple[bool, s
     elsewhere = session.scalar(
         select(ContactRow.id)
         .join(Batch, Batch.id == ContactRow.batch)
-        .where(ContactRow.number_index == number_index)
+        .where(ContactRow.number_index == number_index, Batch.staged_at.is_(None))
         .order_by(Batch.imported_at.desc(), ContactRow.id)
         .limit(1)
     )

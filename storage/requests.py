@@ -84,12 +84,15 @@ def requests_for(
     numbers = [contact.number for contact in people.values()]
     indexes = [context.number_index(number) for number in numbers]
     hidden = [context.refusal_index(number) for number in numbers]
+    narrow = {index: context.campaign_refusal_index(index, campaign.id) for index in hidden}
     consents = _consents(context, session, indexes)
     attempts = attempts_by(session, indexes, now - HISTORY)
     refusals = refusals_by(session, hidden)
-    withdrawals = withdrawals_by(session, hidden)
+    withdrawals = withdrawals_by(session, narrow)
+    registries = look_up(session, hidden)
     script = load_version(session, campaign.script).facts
-    facts, lines = campaign_facts(campaign), lines_of(session, campaign.id)
+    facts = campaign_facts(campaign)
+    lines = with_own_numbers(session, lines_of(session, campaign.id), now)
     stopped = stopped_at(session)
     return [
         DialRequest(
@@ -107,6 +110,7 @@ def requests_for(
             lines=lines,
             lab_allow=allow_list(context, session, contact.number, withdrawals.get(refusal)),
             stopped_at=stopped,
+            registries=registries[refusal],
         )
         for (attempt, contact), index, refusal in zip(people.items(), indexes, hidden, strict=True)
     ]
@@ -118,7 +122,9 @@ def _consents(
     found: dict[bytes, list[Consent]] = defaultdict(list)
     for row in session.scalars(
         select(ConsentRow)
-        .where(ConsentRow.number_index.in_(indexes))
+        .join(ContactRow, ContactRow.id == ConsentRow.contact)
+        .join(Batch, Batch.id == ContactRow.batch)
+        .where(ContactRow.number_index.in_(indexes), Batch.staged_at.is_(None))
         .order_by(ConsentRow.given_at.desc(), ConsentRow.id)
     ):
         found[row.number_index].append(consent_of(context, row))

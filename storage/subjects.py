@@ -155,7 +155,8 @@ class Subjects:
             )
             consents = session.scalars(
                 select(ConsentRow)
-                .where(ConsentRow.number_index == index)
+                .join(ContactRow, ContactRow.id == ConsentRow.contact)
+                .where(ContactRow.number_index == index)
                 .order_by(ConsentRow.given_at.desc(), ConsentRow.id)
             )
             return Held(
@@ -321,7 +322,7 @@ class Subjects:
             what = {
                 "targets": _run(session, delete(Target).where(Target.contact.in_(contacts))),
                 "consents": _run(
-                    session, delete(ConsentRow).where(ConsentRow.number_index == index)
+                    session, delete(ConsentRow).where(ConsentRow.contact.in_(contacts))
                 ),
                 "contacts": _run(
                     session, delete(ContactRow).where(ContactRow.number_index == index)

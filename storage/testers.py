@@ -159,7 +159,11 @@ class Testers:
             known = session.scalar(
                 select(Batch.name)
                 .join(ContactRow, ContactRow.batch == Batch.id)
-                .where(ContactRow.number_index == index, ContactRow.language == language)
+                .where(
+                    ContactRow.number_index == index,
+                    ContactRow.language == language,
+                    Batch.staged_at.is_(None),
+                )
                 .limit(1)
             )
             if known is not None:
