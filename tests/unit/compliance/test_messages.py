@@ -8,7 +8,7 @@ import string
 
 import pytest
 
-from compliance import disclosure, errors, gate, wording
+from compliance import callcheck, disclosure, errors, gate, wording
 from compliance.calendar import UnknownYear
 from compliance.errors import CandorError
 from compliance.gate import recheck
@@ -36,6 +36,7 @@ ZH, EN = catalogue("zh"), catalogue("en")
 def used() -> set[str]:
     ids = {message for rule in (*RULES, *LINE_RULES) for message in rule.message_ids}
     ids |= {*gate.MESSAGE_IDS, *disclosure.MESSAGE_IDS, *wording.MESSAGE_IDS}
+    ids |= {*callcheck.MESSAGE_IDS}
     for kind in (*vars(errors).values(), UnknownYear):
         if isinstance(kind, type) and issubclass(kind, CandorError):
             ids.add(kind.message_id)
