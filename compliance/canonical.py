@@ -15,15 +15,16 @@ import hashlib
 import json
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
+from json.encoder import encode_basestring
 from operator import attrgetter
 from typing import Any, TypeVar
 
 from compliance.errors import BadInput
-from compliance.facts import Contact, DialRequest, Number
+from compliance.facts import Consent, Contact, DialRequest, Number, PastAttempt, RefusalRecord
 
 T = TypeVar("T")
 
@@ -31,23 +32,20 @@ T = TypeVar("T")
 _LEFT_OUT: Mapping[type, frozenset[str]] = {Contact: frozenset({"name"})}
 
 
-@lru_cache(maxsize=64)
-def _getter(kind: type) -> tuple[tuple[str, ...], Any]:
+def _names(kind: type) -> list[str]:
     left_out = _LEFT_OUT.get(kind, frozenset())
-    names = tuple(f.name for f in fields(kind) if f.name not in left_out)
-    return names, attrgetter(*names)
+    return [f.name for f in fields(kind) if f.name not in left_out]
 
 
 def _plain(value: object) -> object:
+    """What the standard encoder asks for where it meets a value of ours."""
     kind = type(value)
     if kind is datetime:
         return utc_text(value)  # type: ignore[arg-type]
     if kind is Number:
         return value.e164  # type: ignore[attr-defined]
     if is_dataclass(kind):
-        names, getter = _getter(kind)
-        got = getter(value)
-        return dict(zip(names, got if len(names) > 1 else (got,), strict=True))
+        return {name: getattr(value, name) for name in _names(kind)}
     if kind is date:
         return value.isoformat()  # type: ignore[attr-defined]
     if isinstance(value, frozenset):
@@ -77,7 +75,100 @@ def utc_text(at: datetime) -> str:
         raise ValueError("a time without a zone has no canonical form")
     if at.tzinfo is not UTC:
         at = at.astimezone(UTC)
-    return at.isoformat(timespec="microseconds")
+    return at.isoformat("T", "microseconds")
+
+
+# What each call has of its own. Other facts (script, campaign, lines, papers) many requests
+# share, object and all: each is written once.
+_OF_ONE_CALL: frozenset[type] = frozenset(
+    {DialRequest, Contact, Consent, PastAttempt, RefusalRecord}
+)
+_MOST_KEPT = 512
+# Of these no value can change after it was written.
+_FIXED: frozenset[type] = frozenset({str, bool, int, float, datetime, date, type(None), Number})
+
+
+def _is_fixed(value: object) -> bool:
+    kind = type(value)
+    if kind in _FIXED or issubclass(kind, enum.Enum):
+        return True
+    if isinstance(value, tuple | frozenset):
+        return all(map(_is_fixed, value))
+    if not is_dataclass(kind) or not kind.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        return False
+    return all(_is_fixed(getattr(value, name)) for name in _names(kind))
+
+
+class _Kept:
+    """What was written of frozen objects, found by identity.
+
+    Equality would not do: ``1 == True``, and both are written otherwise. Each entry holds its
+    object, so that no other object can have its id meanwhile.
+    """
+
+    __slots__ = ("_by_id", "_form", "_values")
+
+    def __init__(self, form: str, values: Callable[[Any], tuple[Any, ...]]) -> None:
+        self._form = form
+        self._values = values
+        self._by_id: dict[int, tuple[object, str]] = {}
+
+    def __call__(self, value: Any) -> str:
+        kept = self._by_id.get(id(value))
+        if kept is not None and kept[0] is value:
+            return kept[1]
+        values = self._values(value)
+        text = self._form % tuple([_TEXT[type(v)](v) for v in values])
+        if all(map(_is_fixed, values)):
+            if len(self._by_id) >= _MOST_KEPT:
+                self._by_id.clear()
+            self._by_id[id(value)] = (value, text)
+        return text
+
+
+class _Writers(dict[type, Callable[[Any], str]]):
+    """How a value of each type is written. Requests have few types, so each is worked out
+    once; ``_encoder`` says what must come out, and writes whatever is rare."""
+
+    def __missing__(self, kind: type) -> Callable[[Any], str]:
+        self[kind] = writer = _writer(kind)
+        return writer
+
+
+def _writer(kind: type) -> Callable[[Any], str]:
+    if issubclass(kind, enum.Enum) and issubclass(kind, str):
+        return encode_basestring
+    names = sorted(_names(kind)) if is_dataclass(kind) else []
+    if len(names) < 2:  # of one name attrgetter makes no tuple
+        return _encoder.encode
+    form = "{" + ",".join(f"{encode_basestring(name)}:%s" for name in names) + "}"
+    values = attrgetter(*names)
+    if kind in _OF_ONE_CALL:
+        return lambda value: form % tuple([_TEXT[type(v)](v) for v in values(value)])
+    return _Kept(form, values)
+
+
+def _list_text(items: Iterable[Any]) -> str:
+    return "[" + ",".join([_TEXT[type(item)](item) for item in items]) + "]"
+
+
+def _number_text(number: Number) -> str:
+    return _TEXT[type(number.e164)](number.e164)
+
+
+_TEXT: _Writers = _Writers(
+    {
+        str: encode_basestring,
+        bool: {True: "true", False: "false"}.__getitem__,
+        type(None): {None: "null"}.__getitem__,
+        int: int.__repr__,
+        datetime: lambda at: f'"{utc_text(at)}"',
+        Number: _number_text,
+        tuple: _list_text,
+        list: _list_text,
+        frozenset: lambda items: _list_text(sorted(items)),
+    }
+)
 
 
 def encode(value: object) -> bytes:
@@ -86,7 +177,7 @@ def encode(value: object) -> bytes:
     Raises:
         TypeError, ValueError: something in it has no canonical form (NaN, naive time).
     """
-    return _encoder.encode(value).encode("utf-8")
+    return _TEXT[type(value)](value).encode("utf-8")
 
 
 def canonical(request: DialRequest) -> bytes:

@@ -27,6 +27,7 @@ from compliance.facts import (
 from compliance.permits import InternalPermit, Permit, Refusal, claim_issuer
 from compliance.rulebook import Rulebook
 from compliance.rules import LINE_RULES, RULES, LineRule, Rule
+from compliance.rules.base import all_passed, all_passed_on
 from compliance.rules.number import SIP_URI, is_local_uri
 
 __all__ = [
@@ -54,6 +55,11 @@ MESSAGE_IDS = (
 _LINE_OK = Finding("no_usable_line", "C5", True, "rule.no_usable_line", source="seed C5")
 
 
+def _no_line(lines: int) -> Finding:
+    params = (("lines", str(lines)),)
+    return _LINE_OK.evolve(passed=False, message="rule.no_usable_line.none", params=params)
+
+
 def _unreadable(what: str) -> Finding:
     return Finding(
         f"unreadable_{what}", "T2", False, f"rule.unreadable_{what}.failed", source="fail closed"
@@ -73,35 +79,69 @@ def _failed(rule: Rule | LineRule, line: str = "") -> Finding:
     )
 
 
-def _run(rule: Rule, request: DialRequest, rulebook: Rulebook, now: datetime) -> Finding:
-    try:
-        finding = rule(request, rulebook, now)
-    except Exception:
-        return _failed(rule)
-    return finding if isinstance(finding, Finding) else _failed(rule)
+def _about_request(
+    request: DialRequest, rulebook: Rulebook, now: datetime, rules: tuple[Rule, ...]
+) -> tuple[tuple[Finding, ...], bool]:
+    """Every rule's finding, and whether all passed."""
+    passed = all_passed(rules)
+    findings: list[Finding] | None = None
+    for place, rule in enumerate(rules):
+        try:
+            breach = rule.judge(request, rulebook, now)
+            if breach is None:
+                continue
+            finding = rule.finding(breach)
+        except Exception:
+            finding = _failed(rule)
+        if findings is None:
+            findings = list(passed)
+        findings[place] = finding
+    return (passed, True) if findings is None else (tuple(findings), False)
 
 
-def _run_line(
-    rule: LineRule, request: DialRequest, line: LineFacts, rulebook: Rulebook, now: datetime
-) -> Finding:
-    try:
-        finding = rule(request, line, rulebook, now)
-    except Exception:
-        return _failed(rule, line.id)
-    return finding if isinstance(finding, Finding) else _failed(rule, line.id)
+def _about_line(
+    request: DialRequest,
+    line: LineFacts,
+    rulebook: Rulebook,
+    now: datetime,
+    rules: tuple[LineRule, ...],
+) -> tuple[tuple[Finding, ...], bool]:
+    """The same of one line."""
+    passed = all_passed_on(rules, line.id)
+    findings: list[Finding] | None = None
+    for place, rule in enumerate(rules):
+        try:
+            breach = rule.judge(request, line, rulebook, now)
+            if breach is None:
+                continue
+            finding = rule.finding(breach, line.id)
+        except Exception:
+            finding = _failed(rule, line.id)
+        if findings is None:
+            findings = list(passed)
+        findings[place] = finding
+    return (passed, True) if findings is None else (tuple(findings), False)
 
 
-def _lines(
-    request: DialRequest, rulebook: Rulebook, now: datetime, rules: Sequence[LineRule]
-) -> tuple[list[Finding], list[str]]:
-    findings: list[Finding] = []
+def _judge(
+    request: DialRequest,
+    rulebook: Rulebook,
+    now: datetime,
+    rules: tuple[Rule, ...],
+    line_rules: tuple[LineRule, ...],
+) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
+    """Every finding, and the lines a permit may name: none where it is refused."""
+    findings, passed = _about_request(request, rulebook, now, rules)
     usable: list[str] = []
     for line in request.lines:
-        judged = [_run_line(rule, request, line, rulebook, now) for rule in rules]
-        findings += judged
-        if rules and all(f.passed is True for f in judged):
+        on_line, line_passed = _about_line(request, line, rulebook, now, line_rules)
+        findings += on_line
+        if line_passed:
             usable.append(line.id)
-    return findings, usable
+    # Empty lists of rules would otherwise pass everything.
+    if not usable or not line_rules:
+        return (*findings, _no_line(len(request.lines))), ()
+    return (*findings, _LINE_OK), tuple(usable) if passed and rules else ()
 
 
 def _refuse(
@@ -143,34 +183,19 @@ def recheck(
         return _refuse(request, _unreadable("request"), rulebook, "", at)
     if not isinstance(rulebook, Rulebook):
         return _refuse(request, _unreadable("rulebook"), rulebook, inputs, at)
-    if not isinstance(request.lines, tuple) or not all(
-        isinstance(line, LineFacts) for line in request.lines
+    if type(request.lines) is not tuple or not all(
+        isinstance(line, LineFacts) and isinstance(line.id, str) for line in request.lines
     ):
-        return _refuse(request, _unreadable("request"), rulebook, inputs, at)
-    findings = [_run(rule, request, rulebook, at) for rule in rules]
-    # An empty rule list would otherwise pass everything.
-    permitted = bool(rules) and all(f.passed is True for f in findings)
-    on_lines, usable = _lines(request, rulebook, at, line_rules)
-    findings += on_lines
-    if usable:
-        findings.append(_LINE_OK)
-    else:
-        findings.append(
-            _LINE_OK.evolve(
-                passed=False,
-                message="rule.no_usable_line.none",
-                params=(("lines", str(len(request.lines))),),
-            )
-        )
-    permitted = permitted and bool(usable)
+        return _refuse(request, _unreadable("request"), rulebook, "", at)
+    findings, lines = _judge(request, rulebook, at, tuple(rules), tuple(line_rules))
     return Decision(
         attempt_id=request.attempt_id,
-        permitted=permitted,
-        findings=tuple(findings),
+        permitted=bool(lines),
+        findings=findings,
         rulebook=rulebook.digest,
         inputs=inputs,
         at=at,
-        lines=tuple(usable) if permitted else (),
+        lines=lines,
     )
 
 

@@ -32,7 +32,7 @@ class Breach:
     source: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Named:
     name: str
     requirement: str
@@ -67,7 +67,7 @@ class _Named:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Rule(_Named):
     """A rule about the request as a whole: ``rule(request, rulebook, now) -> Finding``."""
 
@@ -78,7 +78,7 @@ class Rule(_Named):
         return self.passed if breach is None else self.finding(breach)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class LineRule(_Named):
     """A rule about one line: ``rule(request, line, rulebook, now) -> Finding``."""
 
@@ -88,17 +88,21 @@ class LineRule(_Named):
         self, request: DialRequest, line: LineFacts, rulebook: Rulebook, now: datetime
     ) -> Finding:
         breach = self.judge(request, line, rulebook, now)
-        return passed_on(self.passed, line.id) if breach is None else self.finding(breach, line.id)
+        if breach is None:
+            return all_passed_on((self,), line.id)[0]
+        return self.finding(breach, line.id)
+
+
+@lru_cache(maxsize=64)
+def all_passed(rules: tuple[Rule, ...]) -> tuple[Finding, ...]:
+    """What is found where every rule passes; made once, as rules do not change."""
+    return tuple(rule.passed for rule in rules)
 
 
 @lru_cache(maxsize=4096)
-def _passed_on(name: str, requirement: str, source: str, line: str) -> Finding:
-    return Finding(name, requirement, True, f"rule.{name}", source=source, line=line)
-
-
-def passed_on(passed: Finding, line: str) -> Finding:
-    """A passing finding for one line; lines are few, so each is made once."""
-    return _passed_on(passed.rule, passed.requirement, passed.source, line)
+def all_passed_on(rules: tuple[LineRule, ...], line: str) -> tuple[Finding, ...]:
+    """The same for one line; lines are few."""
+    return tuple(rule.passed.evolve(line=line) for rule in rules)
 
 
 def forbids(

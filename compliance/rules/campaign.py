@@ -14,15 +14,18 @@ from compliance.rules.base import Breach, forbids, seconds
 @forbids("T2", source="seed T2", why=("missing",))
 def incomplete_request(request: DialRequest, rulebook: Rulebook, now: datetime) -> Breach | None:
     """A call that could not be traced afterwards: an identifier is empty."""
+    contact, campaign, script = request.contact.id, request.campaign.id, request.script.id
+    if request.attempt_id and request.tenant and contact and campaign and script:
+        return None
     named = (
         ("attempt_id", request.attempt_id),
         ("tenant", request.tenant),
-        ("contact", request.contact.id),
-        ("campaign", request.campaign.id),
-        ("script", request.script.id),
+        ("contact", contact),
+        ("campaign", campaign),
+        ("script", script),
     )
     empty = ", ".join(name for name, value in named if not value)
-    return Breach("missing", (("fields", empty),)) if empty else None
+    return Breach("missing", (("fields", empty),))
 
 
 @forbids("G5", source="seed G5", why=SIGN_OFF_FAULTS)

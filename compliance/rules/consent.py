@@ -49,6 +49,8 @@ def _other_use(consent: Consent, request: DialRequest) -> Breach | None:
 def last_withdrawal(request: DialRequest) -> datetime | None:
     """The latest moment consent ended: a recorded withdrawal, or a refusal that reaches
     this campaign, since refusing is withdrawing (S12)."""
+    if request.refusals == ():
+        return request.withdrawn_at
     times = [r.at for r in request.refusals if _reaches(r.scope, r.campaign, request)]
     if request.withdrawn_at is not None:
         times.append(request.withdrawn_at)
@@ -170,6 +172,8 @@ def number_on_refusal_list(
     request: DialRequest, rulebook: Rulebook, now: datetime
 ) -> Breach | None:
     """Calling somebody who said no, within the term of the refusal."""
+    if request.refusals == ():
+        return None
     reaching = [r for r in request.refusals if _reaches(r.scope, r.campaign, request)]
     if not reaching:
         return None

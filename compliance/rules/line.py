@@ -25,7 +25,7 @@ def disabled_line(
     """A line that is switched off, or that a permit could not name without doubt."""
     if not line.id:
         return Breach("unnamed")
-    if sum(other.id == line.id for other in request.lines) != 1:
+    if [other.id for other in request.lines].count(line.id) != 1:
         return Breach("twice")
     return None if line.enabled is True else Breach("disabled")
 
@@ -41,14 +41,15 @@ def line_not_whitelisted(
     """A line the carrier has not listed for AI outbound calls."""
     if "whitelist" not in rulebook.policy.line_papers:
         return None
+    until = line.whitelisted_until
+    if line.kind in AI_KINDS and until is not None and until > now:
+        return None
     source = rulebook.policy.cite("lines")
     if line.kind not in AI_KINDS:
         return Breach("not_ai_line", (("kind", line.kind),), source=source)
-    if line.whitelisted_until is None:
+    if until is None:
         return Breach("missing", source=source)
-    if _over(line.whitelisted_until, now):
-        return Breach("expired", (("until", seconds(line.whitelisted_until)),), source=source)
-    return None
+    return Breach("expired", (("until", seconds(until)),), source=source)
 
 
 @forbids_line(

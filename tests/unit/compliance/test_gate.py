@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import hashlib
 import json
 import pickle
@@ -178,12 +179,18 @@ def test_no_single_broken_line_rule_lets_a_line_through(rule: LineRule) -> None:
     assert {f.rule for f in decision.refusing} == {rule.name, "no_usable_line"}
 
 
-def test_a_rule_that_gives_an_undeclared_reason_or_no_finding_refuses() -> None:
+def _say(answer: Any, *_: object) -> Any:
+    return answer
+
+
+def test_a_rule_that_gives_an_undeclared_reason_or_no_breach_refuses() -> None:
     undeclared = Rule("undeclared", "T2", "test", ("a",), lambda *_: Breach("b"))
     assert not recheck(allowed_request(), CN, NOW, rules=(*RULES, undeclared)).permitted
-    silent: Any = lambda *_: None  # noqa: E731
-    silent.name, silent.requirement, silent.source = "silent", "T2", "test"
-    assert not recheck(allowed_request(), CN, NOW, rules=(*RULES, silent)).permitted
+    for answer in (True, False, 0, "passed"):
+        said: Any = answer
+        rule = Rule("vague", "T2", "test", (), functools.partial(_say, said))
+        [finding] = recheck(allowed_request(), CN, NOW, rules=(*RULES, rule)).refusing
+        assert finding.message == "rule.failed"
 
 
 def test_no_rules_permit_nothing() -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compliance.facts import (
+    Contact,
     DialRequest,
     HomeKind,
     LineFacts,
@@ -256,6 +259,60 @@ def test_the_earliest_time_named_is_permitted_and_none_is_earlier(
     assert recheck(request, rulebook, when).permitted
     if when > at:
         assert not recheck(request, rulebook, when - timedelta(microseconds=1)).permitted
+
+
+def _as_json(value: Any) -> Any:
+    """A value of a request as the standard library writes it; says again what
+    ``compliance.canonical`` says, by other means."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="microseconds")
+    if isinstance(value, Number):
+        return value.e164
+    if dataclasses.is_dataclass(value):
+        names = [f.name for f in dataclasses.fields(value)]
+        if isinstance(value, Contact):
+            names.remove("name")
+        return {name: _as_json(getattr(value, name)) for name in names}
+    if isinstance(value, frozenset):
+        return sorted(value)
+    return [_as_json(v) for v in value] if isinstance(value, tuple) else value
+
+
+odd_text = st.text(max_size=6)
+odd_values = (
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 2)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | odd_text
+)
+
+
+@settings(max_examples=200)
+@given(requests(), odd_values, odd_values, odd_text)
+def test_canonical_bytes_are_those_of_the_standard_encoder(
+    request: DialRequest, first: Any, second: Any, text: str
+) -> None:
+    for value in (first, second):  # 1, 1.0 and True are equal, and written otherwise
+        odd = request.evolve(
+            salt=text,
+            script=request.script.evolve(id=text, disclosure_end_ms=value),
+            campaign=request.campaign.evolve(max_line_concurrency=value),
+            lines=tuple(one.evolve(enabled=value) for one in request.lines),
+        )
+        plain = json.dumps(
+            _as_json(odd), ensure_ascii=False, sort_keys=True, separators=(",", ":")
+        ).encode()
+        assert canonical(odd) == plain
+        assert canonical(odd) == plain  # and again, when parts of it are known already
+
+
+def test_what_may_still_change_is_written_anew_each_time() -> None:
+    names: Any = ["a"]
+    request = allowed_request(script__id=names)
+    before = canonical(request)
+    names.append("b")
+    assert canonical(request) != before
 
 
 @settings(max_examples=200)
