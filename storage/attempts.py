@@ -32,7 +32,7 @@ from storage.dialects import Guarded, lock, lock_shared
 from storage.leases import drop_lease, own_lease, set_target
 from storage.models import AttemptRow, CampaignRow, GateRefusal, Lease
 from storage.refusals import refusals_of, withdrawn_at
-from storage.requests import past_attempts
+from storage.requests import changed_papers, past_attempts
 from storage.stops import stopped_at
 
 _HOUR = timedelta(hours=1)
@@ -131,6 +131,8 @@ class Attempts:
         lock_shared(session, Guarded.DIALING)
         if stopped_at(session) is not None:
             return _Denial("emergency_stop", now)  # due again: claims wait until it is lifted
+        if changed := changed_papers(session, request, now):
+            return _Denial(changed, now)  # due again: the gate looks at them as they are now
         index = self._context.refusal_index(request.contact.number)
         lock(session, Guarded.REFUSAL, index)
         for refusal in refusals_of(session, index):

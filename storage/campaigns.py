@@ -16,7 +16,10 @@ from compliance.facts import Actor, CampaignFacts, Evolve, Outcome, Role
 from storage.context import SYSTEM, Context, new_id
 from storage.lines import attach, lines_of
 from storage.models import AttemptRow, Batch, CampaignRow, ContactRow, Target
+from storage.paper_tables import CampaignBatch
 from storage.people import active_officers
+from storage.processing import record
+from storage.purposes import campaign_papers
 from storage.scripts import ScriptVersion, load_version
 
 ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)  # a target that may be dialed at any time
@@ -167,11 +170,12 @@ class Campaigns:
                     field="compliance_officer",
                     remedy="register one: nothing launches without",
                 )
-            if not any(line.enabled for line in lines_of(session, campaign)):
+            if not any(line.enabled for line in lines_of(session, campaign, now)):
                 raise BadInput("no line of this campaign is in use", field="lines")
             row.state = state
             row.launched_by = actor.id
             row.compliance_officer = _answers_for(version, officers)
+            record(context, session, row, actor, now)
             context.log(
                 session,
                 "campaign.start",
@@ -292,7 +296,7 @@ def campaign_facts(row: CampaignRow) -> CampaignFacts:
 def as_started(session: Session, row: CampaignRow, actor: Actor) -> CampaignFacts:
     """A campaign that waits for its start, as the gate would see it had ``actor`` just started
     it; one of another state as it is."""
-    facts = campaign_facts(row)
+    facts = campaign_facts(row).evolve(papers=campaign_papers(session, row))
     if (CampaignState(row.state), "start") not in _TRANSITIONS:
         return facts
     officer = _answers_for(load_version(session, row.script), active_officers(session))
@@ -347,6 +351,10 @@ def _aim(session: Session, campaign: str, batches: Sequence[str]) -> int:
         batch = session.scalar(whole)
         if batch is None:
             raise BadInput("there is no batch of this name", field="batches")
+        place = batches.index(name)
+        session.execute(
+            insert(CampaignBatch).values(campaign=campaign, batch=batch, position=place)
+        )
         position = func.row_number().over(order_by=ContactRow.row) + literal(total)
         session.execute(
             insert(Target).from_select(

@@ -11,7 +11,15 @@ from typing import Any
 from compliance.facts import Decision, Finding
 
 _RETRY = timedelta(minutes=5)
-_NOT_THEIRS = frozenset({"no_usable_line", "emergency_stop"})
+_NOT_THEIRS = frozenset(
+    {
+        "no_usable_line",
+        "emergency_stop",
+        "unproven_data_partner",
+        "undeclared_purpose",
+        "no_impact_assessment",
+    }
+)
 
 
 def to_json(decision: Decision) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import insert, select, update
@@ -15,6 +16,7 @@ from compliance.errors import BadInput
 from compliance.facts import Actor, LineFacts, Role
 from storage.context import Context
 from storage.models import CampaignLine, LineRow
+from storage.suppliers import check_supplier, facts_of
 
 _LINE_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _PAPERS = ("whitelisted_until", "registered_until", "filed_until", "plaintext_exception_until")
@@ -31,11 +33,12 @@ class Lines:
     ) -> str:
         """Register a line; ``transport`` (JSON values, may hold a password) is sealed.
 
-        ``simulator_proven`` is never stored: a line proves that a moment before each dial.
+        Of its supplier the id alone is taken: what the gate must know comes from the supplier's
+        papers. ``simulator_proven`` is never stored: a line proves that a moment before each dial.
 
         Raises:
             NotAllowed: not an administrator.
-            BadInput: an unusable or taken id, no address.
+            BadInput: an unusable or taken id, no address, an unknown supplier.
         """
         context = self._context
         context.require(actor, "line.add", Role.ADMIN)
@@ -48,6 +51,8 @@ class Lines:
         with context.write() as session:
             if session.get(LineRow, line.id) is not None:
                 raise BadInput("a line of this name exists", field="line")
+            if line.supplier.id:
+                check_supplier(session, line.supplier.id)
             session.execute(
                 insert(LineRow).values(
                     id=line.id,
@@ -62,6 +67,7 @@ class Lines:
                     encrypted=line.encrypted,
                     enabled=line.enabled,
                     transport_sealed=context.seal(settings, "lines", "transport", line.id),
+                    supplier=line.supplier.id or None,
                 )
             )
             context.log(
@@ -72,6 +78,7 @@ class Lines:
                 line=line.id,
                 line_kind=line.kind,
                 papers=[name for name in _PAPERS if getattr(line, name) is not None],
+                supplier=line.supplier.id,
             )
         return line.id
 
@@ -96,7 +103,8 @@ class Lines:
     def lines(self) -> list[LineFacts]:
         """Every line, by id."""
         with self._context.read() as session:
-            return [_facts(row) for row in session.scalars(select(LineRow).order_by(LineRow.id))]
+            rows = session.scalars(select(LineRow).order_by(LineRow.id)).all()
+            return list(_with_suppliers(session, rows, self._context.clock.wall()))
 
     def line_transport(self, line: str) -> dict[str, Any]:
         """A line's transport settings, opened for the dialer; keep them out of logs.
@@ -112,15 +120,25 @@ class Lines:
         return dict(json.loads(opened))
 
 
-def lines_of(session: Session, campaign: str) -> tuple[LineFacts, ...]:
-    """The campaign's lines in its order."""
+def lines_of(session: Session, campaign: str, now: datetime) -> tuple[LineFacts, ...]:
+    """The campaign's lines in its order, with what their suppliers' papers say at ``now``."""
     rows = session.scalars(
         select(LineRow)
         .join(CampaignLine, CampaignLine.line == LineRow.id)
         .where(CampaignLine.campaign == campaign)
         .order_by(CampaignLine.position)
     )
-    return tuple(_facts(row) for row in rows)
+    return _with_suppliers(session, rows.all(), now)
+
+
+def _with_suppliers(
+    session: Session, rows: Sequence[LineRow], now: datetime
+) -> tuple[LineFacts, ...]:
+    known = facts_of(session, {row.supplier for row in rows if row.supplier}, now)
+    return tuple(
+        _facts(row).evolve(supplier=known[row.supplier]) if row.supplier else _facts(row)
+        for row in rows
+    )
 
 
 def attach(session: Session, campaign: str, lines: Sequence[str]) -> None:

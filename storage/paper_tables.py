@@ -85,6 +85,16 @@ class PurposeRow(Base):
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
+class CampaignBatch(Base):
+    """Which batches a campaign was made of, in their order; outlives its contacts."""
+
+    __tablename__ = "campaign_batches"
+
+    campaign: Mapped[str] = mapped_column(ForeignKey("campaigns.id"), primary_key=True)
+    batch: Mapped[str] = mapped_column(ForeignKey("batches.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(Integer)
+
+
 class AssessmentRow(Base):
     """A personal-information impact assessment, bound to what was assessed (PIPL 55, 56)."""
 

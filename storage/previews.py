@@ -85,7 +85,7 @@ class Previews:
     def lines(self, campaign_id: str) -> tuple[LineFacts, ...]:
         """The campaign's lines, in its order."""
         with self._context.read() as session:
-            return lines_of(session, campaign_id)
+            return lines_of(session, campaign_id, self._context.clock.wall())
 
     def requests(self, actor: Actor, campaign_id: str) -> Iterator[DialRequest]:
         """A request for every contact that still waits; a draft or paused campaign as if

@@ -24,13 +24,16 @@ from compliance.facts import (
     PastAttempt,
     SourceKind,
 )
+from compliance.paperwork import NO_PARTNER, PartnerFacts
 from storage.campaigns import campaign_facts
 from storage.context import Context
 from storage.lines import lines_of
 from storage.models import AttemptRow, Batch, CampaignRow, ConsentRow, ContactRow
+from storage.purposes import campaign_papers
 from storage.refusals import refusals_by, withdrawals_by
 from storage.scripts import load_version
 from storage.stops import stopped_at
+from storage.suppliers import partner_of
 from storage.testers import allow_list
 
 # Covers the longest cap a profile knows: a calendar month in any time zone.
@@ -52,6 +55,7 @@ def contact_of(context: Context, row: ContactRow, batch: Batch) -> Contact:
         source=SourceKind(batch.source),
         batch=batch.name,
         language=row.language,
+        partner=NO_PARTNER.evolve(id=batch.partner or ""),
     )
 
 
@@ -91,8 +95,9 @@ def requests_for(
     withdrawals = withdrawals_by(session, narrow)
     registries = look_up(session, hidden)
     script = load_version(session, campaign.script).facts
-    facts = campaign_facts(campaign)
-    lines = with_own_numbers(session, lines_of(session, campaign.id), now)
+    facts = campaign_facts(campaign).evolve(papers=campaign_papers(session, campaign))
+    partners = _partners(session, people.values(), now)
+    lines = with_own_numbers(session, lines_of(session, campaign.id, now), now)
     stopped = stopped_at(session)
     return [
         DialRequest(
@@ -100,7 +105,7 @@ def requests_for(
             salt=secrets.token_hex(16),
             tenant=context.tenant,
             home=context.home,
-            contact=contact,
+            contact=contact.evolve(partner=partners.get(contact.batch, contact.partner)),
             consents=tuple(consents.get(index, ())),
             attempts=tuple(attempts.get(index, ())),
             refusals=tuple(refusals.get(refusal, ())),
@@ -114,6 +119,30 @@ def requests_for(
         )
         for (attempt, contact), index, refusal in zip(people.items(), indexes, hidden, strict=True)
     ]
+
+
+def changed_papers(session: Session, request: DialRequest, now: datetime) -> str:
+    """The rule to ask again, where papers changed since ``request`` was brought together."""
+    campaign = session.get(CampaignRow, request.campaign.id)
+    if campaign is None or campaign_papers(session, campaign) != request.campaign.papers:
+        return "no_impact_assessment"
+    contact = request.contact
+    if _partners(session, [contact], now).get(contact.batch, NO_PARTNER) != contact.partner:
+        return "unproven_data_partner"
+    suppliers = {line.id: line.supplier for line in lines_of(session, campaign.id, now)}
+    if any(suppliers.get(line.id) != line.supplier for line in request.lines):
+        return "unlicensed_supplier"
+    return ""
+
+
+def _partners(
+    session: Session, people: Collection[Contact], now: datetime
+) -> Mapping[str, PartnerFacts]:
+    """What the papers of data partners say, by name of the batch; most batches have none."""
+    return {
+        name: partner_of(session, partner, name, now)
+        for name, partner in {(c.batch, c.partner.id) for c in people if c.partner.id}
+    }
 
 
 def _consents(

@@ -28,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from storage import call_keys, pii
+from storage import call_keys, papers, pii
 from storage.base import Base
 from storage.key_document import KEY_ID_BYTES
 from storage.keys import Keyring
@@ -45,6 +45,7 @@ _BOUND: Mapping[str, Callable[[str, RowMapping], bytes]] = {
     "recording_tracks": lambda tenant, row: track_context(
         tenant, row["attempt"], row["recording"], Track(row["track"]), row["segment"]
     ),
+    "papers": lambda tenant, row: papers.key_context(tenant, row["id"]),
     "call_keys": lambda tenant, row: call_keys.key_context(tenant, row["attempt"]),
 }
 

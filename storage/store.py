@@ -34,8 +34,11 @@ from storage.leases import Leases
 from storage.lines import Lines
 from storage.listing import CallRow, GateRefusalRow, Listing
 from storage.models import Home
+from storage.papers import Papers
 from storage.people import People
 from storage.previews import Previews
+from storage.processing import Records
+from storage.purposes import Assessments, Purposes
 from storage.rechecks import Rechecks
 from storage.refusals import Refusals
 from storage.report import Reports
@@ -45,6 +48,7 @@ from storage.rulebooks import Rulebooks
 from storage.scripts import Scripts, ScriptVersion
 from storage.stops import Stops
 from storage.subjects import Subjects
+from storage.suppliers import Partners, Suppliers
 from storage.testers import Testers
 from storage.tickets import Tickets
 from storage.watching import Watching
@@ -135,6 +139,12 @@ class Store:
         self.scripts = Scripts(context)
         self.lines = Lines(context)
         self.campaigns = Campaigns(context)
+        self.papers = Papers(context)
+        self.suppliers = Suppliers(context)
+        self.partners = Partners(context)
+        self.purposes = Purposes(context)
+        self.assessments = Assessments(context)
+        self.records = Records(context)
         self.refusals = Refusals(context)
         self.agents = Agents(context)
         self.tickets = Tickets(context)

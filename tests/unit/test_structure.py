@@ -22,6 +22,7 @@ ALLOWED = {
         "compliance.canonical",  # what a decision is bound to, kept for a dispute
         "compliance.permits",
         "compliance.errors",
+        "compliance.paperwork",  # facts too, in a file of their own
         "compliance.clock",
     ),
     "sip_sim": (),

@@ -96,6 +96,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("code", name=op.f("pk_purposes")),
     )
     op.create_table(
+        "campaign_batches",
+        _text("campaign", 32),
+        _text("batch", 32),
+        _number("position"),
+        sa.ForeignKeyConstraint(
+            ["campaign"], ["campaigns.id"], name=op.f("fk_campaign_batches_campaign_campaigns")
+        ),
+        sa.ForeignKeyConstraint(
+            ["batch"], ["batches.id"], name=op.f("fk_campaign_batches_batch_batches")
+        ),
+        sa.PrimaryKeyConstraint("campaign", "batch", name=op.f("pk_campaign_batches")),
+    )
+    op.create_table(
         "assessments",
         _text("id", 32),
         _text("campaign", 32, nullable=True),
