@@ -261,7 +261,7 @@ class Calls:
         if campaign:
             query = query.where(AttemptRow.campaign == campaign)
         with self._context.read() as session:
-            return [_record(row) for row in session.scalars(query.order_by(AttemptRow.at))]
+            return [record_of(row) for row in session.scalars(query.order_by(AttemptRow.at))]
 
     def transcript(
         self, actor: Actor, attempt_id: str, reason: AccessReason
@@ -359,7 +359,8 @@ def _attempt(session: Session, attempt_id: str) -> AttemptRow:
     return row
 
 
-def _record(row: AttemptRow) -> CallRecord:
+def record_of(row: AttemptRow) -> CallRecord:
+    """The record of a call without what was said."""
     from_columns = {name: getattr(row, name) for name in _PLAIN}
     return CallRecord(
         attempt_id=row.id,

@@ -24,6 +24,7 @@ from storage.attempts import Attempts, Caps
 from storage.calls import AccessReason, Calls
 from storage.campaigns import Campaigns, CampaignState
 from storage.cases import Cases
+from storage.checks import Checks
 from storage.contacts import Contacts, ImportResult
 from storage.context import SYSTEM, Context, translated
 from storage.evidence import Evidence
@@ -154,6 +155,7 @@ class Store:
         self.previews = Previews(context)
         self.rulebooks = Rulebooks(context)
         self.rechecks = Rechecks(context)
+        self.checks = Checks(context)
         self.reports = Reports(context)
         self.evidence = Evidence(context)
         self.journal = Journal(context)
