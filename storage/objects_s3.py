@@ -4,8 +4,9 @@
 An object is written locally first, as a part beside this machine's other files, and goes
 to the bucket whole at :meth:`S3Objects.commit`, with its SHA-256, which the server checks.
 The part is removed only when the bucket has answered, so a process killed in between leaves
-a part that can be committed again. A put never replaces an object: the request says so
-(``If-None-Match: *``), and the server decides between two that race.
+a part that can be committed again. A put never replaces an object: the bucket is asked first,
+since there are servers that take no notice of a condition (rclone's), and the request says so
+(``If-None-Match: *``), so that the others decide between two that race.
 
 Credentials come from where the AWS SDK finds them (environment, shared file, instance
 role), never from ``candor.toml``.
@@ -124,6 +125,8 @@ class S3Objects:
     def put(self, name: str, source: Path) -> None:
         key = self._key(name)
         try:
+            if self.exists(name):
+                raise FileExistsError
             with source.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").digest()
                 file.seek(0)

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An S3 server for tests: moto's own, spoken to over HTTP on loopback."""
+"""S3 servers for tests, spoken to over HTTP on loopback: rclone's, which keeps files in a folder
+and checks signatures, and moto's, which knows Object Lock, checksums and conditions."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import secrets
-from collections.abc import Iterator
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
@@ -32,12 +36,12 @@ CREDENTIALS = {
 class S3Server:
     """Started by :func:`s3_server`; ``objects`` gives an empty store of its own each time."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, buckets: Sequence[str] = (BUCKET, LOCKED)) -> None:
         self.endpoint = endpoint
         self.client = boto3.client("s3", endpoint_url=endpoint)
         place = {"LocationConstraint": "eu-west-3"}
         # moto's buckets outlive its server: they are this process's.
-        for bucket in (BUCKET, LOCKED):
+        for bucket in buckets:
             with contextlib.suppress(self.client.exceptions.BucketAlreadyOwnedByYou):
                 self.client.create_bucket(
                     Bucket=bucket,
@@ -66,3 +70,24 @@ def s3_server() -> Iterator[S3Server]:
             yield S3Server(f"http://{host}:{port}")
         finally:
             server.stop()
+
+
+@contextmanager
+def rclone_server(folder: Path) -> Iterator[S3Server]:
+    """A server of its own process over the files of ``folder``; no Object Lock."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    keys = f"{CREDENTIALS['AWS_ACCESS_KEY_ID']},{CREDENTIALS['AWS_SECRET_ACCESS_KEY']}"
+    rclone = Path(sys.executable).with_name("rclone")
+    words = [rclone, "serve", "s3", "--addr", address, "--auth-key", keys, "--config", os.devnull]
+    with patch.dict(os.environ, CREDENTIALS):
+        server = subprocess.Popen([*words, folder], stderr=subprocess.PIPE, text=True)
+        assert server.stderr is not None
+        try:
+            told = next((line for line in server.stderr if "Starting s3 server" in line), "")
+            assert told, "rclone did not start"
+            yield S3Server(f"http://{address}", (BUCKET,))
+        finally:
+            server.kill()
+            server.wait()
+            server.stderr.close()

@@ -15,7 +15,7 @@ from console import homes
 from storage import verify
 from tests.console_home import Ran, candor
 from tests.homes import Run, demo_run
-from tests.s3 import BUCKET, S3Server, s3_server
+from tests.s3 import BUCKET, S3Server, rclone_server
 
 PREFIX = "calls"
 
@@ -34,7 +34,7 @@ def test_a_dialed_call_is_sealed_into_the_bucket_and_opened_from_it(
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     root = tmp_path / "home"
-    with s3_server() as server:
+    with rclone_server(tmp_path / "bucket") as server:
         it = asyncio.run(_dial(tmp_path, voices, server))
         assert it.outcomes() == {"103": "refused"}
         keys = [

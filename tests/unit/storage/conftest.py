@@ -13,13 +13,20 @@ from sqlalchemy import Engine
 from storage.database import make_engine
 from storage.keys import FileKeyring
 from storage.objects import FolderObjects, Objects
-from tests.s3 import S3Server, s3_server
+from tests.s3 import S3Server, rclone_server, s3_server
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[S3Server]:
     """An S3 server for the tests of one file."""
     with s3_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """Another maker's, which keeps objects as files."""
+    with rclone_server(tmp_path_factory.mktemp("rclone")) as running:
         yield running
 
 
@@ -35,10 +42,10 @@ def engine(empty_url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture(params=["folder", "server", "rclone"])
 def objects(request: pytest.FixtureRequest, tmp_path: Path) -> Objects:
-    """An empty store: a folder, then a bucket with its folder of parts."""
+    """An empty store: a folder, then buckets of two makers with their folder of parts."""
     if request.param == "folder":
         return FolderObjects(tmp_path / "objects")
-    running: S3Server = request.getfixturevalue("server")
+    running: S3Server = request.getfixturevalue(request.param)
     return running.objects(tmp_path / "parts")
