@@ -47,9 +47,10 @@ def person_add(
 
     Example: candor person add li --role author
     """
-    password = typer.prompt("Their first password", hide_input=True)
     with homes.opened(home, passphrase()) as it:
-        it.store.people.add_person(homes.signed_in(it), name, password, role)
+        actor = homes.signed_in(it)
+        password = typer.prompt("Their first password", hide_input=True)
+        it.store.people.add_person(actor, name, password, role)
         say(it, "done.person_added", name=name)
 
 

@@ -22,7 +22,7 @@ from console.commands.common import (
     say,
 )
 from console.messages import text
-from dialer.settings import Home
+from dialer.settings import Home, PolicySettings
 
 script_app = group("What the bot says: check, submit, approve.")
 
@@ -45,11 +45,13 @@ def script_lint(
     """
     here = Home(home) if (home / "candor.toml").exists() else None
     language = here.settings.language if here else "en"
+    policy = here.settings.policy if here else PolicySettings()
     report = lint.lint(
         lint.read_source(file),
-        industry=industry or (here.settings.policy.industry if here else "general"),
+        policy=policy.model_copy(update={"industry": industry}) if industry else policy,
         language=language,
         prompts=here.prompts if here else None,
+        home=here.root if here else None,
     )
     if as_json:
         print_json({"file": str(file), "ok": not report.findings, **dataclasses.asdict(report)})
@@ -63,7 +65,8 @@ def _show(report: lint.Report, file: Path, language: str) -> None:
         place = ":".join(part for part in (str(file), finding.position) if part)
         remedy = f" -> {finding.remedy}" if finding.remedy else ""
         about = ": ".join(part for part in (finding.where, finding.requirement) if part)
-        typer.echo(f"{place}: {about}: {finding.reason}{remedy}")
+        source = f" [{finding.source}]" if finding.source else ""
+        typer.echo(f"{place}: {about}: {finding.reason}{source}{remedy}")
     if report.disclosure_end_ms is not None:
         typer.echo(
             text(
@@ -108,8 +111,8 @@ def script_approve(version: str, home: HomeOption = DEFAULT_HOME) -> None:
     Example: candor script approve 5f0c…
     """
     with homes.opened(home, passphrase()) as it:
-        found = it.store.scripts.script_version(version)
-        it.store.scripts.approve(homes.signed_in(it), found)
+        actor = homes.signed_in(it)
+        it.store.scripts.approve(actor, it.store.scripts.script_version(version))
         say(it, "done.script_approved", version=version)
 
 
