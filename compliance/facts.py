@@ -274,6 +274,7 @@ class DialRequest(Evolve):
     lines: tuple[LineFacts, ...]
     lab_allow: tuple[str, ...] = ()  # SIP URIs a lab tester confirmed
     stopped_at: datetime | None = None  # the platform-wide emergency stop in force
+    clock_ahead_s: float | None = None  # this machine against the database's; None: not measured
     salt: str = field(default="", repr=False)  # random: the hash in the ledger cannot be guessed
 
 

@@ -25,8 +25,10 @@ _ASSUMED: dict[str, Any] = {
     "refusals": [],
     "lines": [],
     "withdrawn_at": None,
+    "clock_ahead_s": 0.0,
 }
-"""Left out means: there is none. Without consent or line the gate refuses."""
+"""Left out means: there is none. Without consent or line the gate refuses. The time is told, so
+no clock is off."""
 
 
 @dataclass(frozen=True, slots=True)

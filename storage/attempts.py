@@ -11,6 +11,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from compliance.canonical import canonical, digest
+from compliance.clock import MOST_AHEAD_S
 from compliance.errors import AuthorisationDenied, BadInput, LeaseLost, PermitError
 from compliance.facts import (
     Attempt,
@@ -32,7 +33,7 @@ from storage.dialects import Guarded, lock, lock_shared
 from storage.leases import drop_lease, own_lease, set_target
 from storage.models import AttemptRow, CampaignRow, GateRefusal, Lease
 from storage.refusals import refusals_of, withdrawn_at
-from storage.requests import changed_papers, past_attempts
+from storage.requests import changed_papers, clock_ahead_s, past_attempts
 from storage.stops import stopped_at
 
 _HOUR = timedelta(hours=1)
@@ -131,6 +132,8 @@ class Attempts:
         lock_shared(session, Guarded.DIALING)
         if stopped_at(session) is not None:
             return _Denial("emergency_stop", now)  # due again: claims wait until it is lifted
+        if abs(clock_ahead_s(self._context, session)) > MOST_AHEAD_S:
+            return _Denial("clock_adrift", now)  # it was set while the call was prepared
         if changed := changed_papers(session, request, now):
             return _Denial(changed, now)  # due again: the gate looks at them as they are now
         index = self._context.refusal_index(request.contact.number)

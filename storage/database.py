@@ -278,9 +278,9 @@ SKEW_WARNS_S, SKEW_STOPS_S = 2.0, 60.0
 def server_clock_skew(engine: Engine, clock: Clock) -> float:
     """Seconds the database server's clock is ahead of ours, to half a round trip.
 
-    Leases and caps compare times that several machines wrote: beyond ``SKEW_WARNS_S``
-    somebody should look, beyond ``SKEW_STOPS_S`` nothing is dialed. SQLite has no clock
-    of its own: 0.0.
+    Beyond ``SKEW_WARNS_S`` nothing is dialed (rule ``clock_adrift``, which measures again in
+    each claim), beyond ``SKEW_STOPS_S`` nothing is destroyed. SQLite has no clock of its own:
+    0.0.
 
     Raises:
         StorageAway: the database does not answer.

@@ -15,6 +15,7 @@ _NOT_THEIRS = frozenset(
     {
         "no_usable_line",
         "emergency_stop",
+        "clock_adrift",
         "unproven_data_partner",
         "undeclared_purpose",
         "no_impact_assessment",

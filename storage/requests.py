@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from compliance.facts import (
@@ -98,7 +98,7 @@ def requests_for(
     facts = campaign_facts(campaign).evolve(papers=campaign_papers(session, campaign))
     partners = _partners(session, people.values(), now)
     lines = with_own_numbers(session, lines_of(session, campaign.id, now), now)
-    stopped = stopped_at(session)
+    stopped, clock_ahead = stopped_at(session), clock_ahead_s(context, session)
     return [
         DialRequest(
             attempt_id=attempt,
@@ -115,6 +115,7 @@ def requests_for(
             lines=lines,
             lab_allow=allow_list(context, session, contact.number, withdrawals.get(refusal)),
             stopped_at=stopped,
+            clock_ahead_s=clock_ahead,
             registries=registries[refusal],
         )
         for (attempt, contact), index, refusal in zip(people.items(), indexes, hidden, strict=True)
@@ -143,6 +144,16 @@ def _partners(
         name: partner_of(session, partner, name, now)
         for name, partner in {(c.batch, c.partner.id) for c in people if c.partner.id}
     }
+
+
+def clock_ahead_s(context: Context, session: Session) -> float:
+    """Seconds this machine's clock is ahead of the database's. SQLite has no clock of its own,
+    and is used by one machine alone."""
+    if context.engine.dialect.name == "sqlite":
+        return 0.0
+    return context.clock.ahead_of(
+        lambda: session.execute(select(func.clock_timestamp())).scalar_one()
+    )
 
 
 def _consents(

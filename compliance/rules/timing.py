@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from compliance.calendar import UnknownYear, is_workday, local_midnight, zone
+from compliance.clock import MOST_AHEAD_S
 from compliance.facts import DialRequest, PastAttempt
 from compliance.profiles import PERIODS, Cap, DayRule, Window
 from compliance.rulebook import Policy, Rulebook
@@ -224,4 +225,16 @@ def over_call_cap(request: DialRequest, rulebook: Rulebook, now: datetime) -> Br
     return Breach("reached", params, free, source=rulebook.policy.cite("caps"))
 
 
-TIMING_RULES = (outside_calling_hours, on_a_day_off, over_call_cap)
+@forbids("C1", source="seed C1, C4", why=("unmeasured", "adrift"))
+def clock_adrift(request: DialRequest, rulebook: Rulebook, now: datetime) -> Breach | None:
+    """Dialing by a clock that is off the database's: hours, days and caps would be judged at
+    a time that it is not, and would not agree with what other machines wrote."""
+    ahead = request.clock_ahead_s
+    if ahead is None:
+        return Breach("unmeasured")
+    if -MOST_AHEAD_S <= ahead <= MOST_AHEAD_S:
+        return None
+    return Breach("adrift", (("seconds", f"{ahead:+.1f}"), ("most", f"{MOST_AHEAD_S:.0f}")))
+
+
+TIMING_RULES = (outside_calling_hours, on_a_day_off, over_call_cap, clock_adrift)

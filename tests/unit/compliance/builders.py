@@ -167,6 +167,7 @@ def allowed_request(**changes: Any) -> DialRequest:
             papers=CAMPAIGN_PAPERS,
         ),
         lines=(line(),),
+        clock_ahead_s=0.0,
     )
     inside: dict[str, dict[str, Any]] = {}
     for name in [key for key in changes if "__" in key]:

@@ -77,6 +77,9 @@ CASES = [
     Case("campaign_not_running", "state", allowed(campaign__state="")),
     Case("emergency_stop", "in_force", allowed(stopped_at=NOW - DAY)),
     Case("emergency_stop", "in_force", allowed(stopped_at=NOW + DAY)),
+    Case("clock_adrift", "unmeasured", allowed(clock_ahead_s=None)),
+    Case("clock_adrift", "adrift", allowed(clock_ahead_s=2.001)),
+    Case("clock_adrift", "adrift", allowed(clock_ahead_s=-2.001)),
     Case("operator_unknown", "unknown", allowed(campaign__launched_by="")),
     Case(
         "profile_for_another_home",
