@@ -14,16 +14,17 @@ from typing import Any
 
 import yaml
 
-from compliance import wording
 from compliance.disclosure import WITHIN_MS, robot_word_first
-from compliance.errors import ConfigError, ScriptError, SpeechError
+from compliance.errors import ScriptError, SpeechError
 from compliance.facts import Evolve
 from console.messages import text
-from dialer.policies import load_lexicon
+from dialer.policies import word_check
+from dialer.settings import PolicySettings
 from voicebot import script as scripts
 from voicebot.prompts import PromptCache, render_script
 from voicebot.script import OPENING, Prompt, Script, line_id
 from voicebot.tts import PyttsxSynthesizer
+from voicebot.words import WordCheck
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class LintFinding(Evolve):
     line: int = 0
     column: int = 0
     written: str = ""  # the words themselves, as they stand in the file
+    source: str = ""  # the law or rule behind a forbidden word
 
     @property
     def position(self) -> str:
@@ -55,24 +57,14 @@ class Report(Evolve):
     language: str = ""
 
 
-def findings_of(script: Script, industry: str, language: str) -> list[LintFinding]:
+def findings_of(script: Script, words: WordCheck, language: str) -> list[LintFinding]:
     """Findings of wording and of the order of the opening, without their position.
 
     ``language`` is that of the sentences.
-
-    Raises:
-        ConfigError: no such industry.
     """
-    if industry not in wording.INDUSTRIES:
-        raise ConfigError(
-            f"unknown industry {industry!r}",
-            field="policy.industry",
-            remedy=f"one of {', '.join(wording.INDUSTRIES)}",
-        )
-    lexicon = wording.parse_lexicon(load_lexicon(script.language))
     found = []
     for prompt in script.prompts:
-        for word in wording.lint(prompt.text, lexicon, industry):
+        for word in words.findings(prompt.text):
             found.append(
                 LintFinding(
                     path_of(prompt),
@@ -80,6 +72,7 @@ def findings_of(script: Script, industry: str, language: str) -> list[LintFindin
                     text(word.message, language, term=word.term),
                     written=word.written,
                     column=word.start + 1,
+                    source=word.source,
                 )
             )
     if not robot_word_first(script.prompt(OPENING[0]).text, script.language):
@@ -118,20 +111,30 @@ def read_source(file: Path) -> str:
         ) from None
 
 
-def lint(source: str, *, industry: str, language: str, prompts: Path | None) -> Report:
+def lint(
+    source: str,
+    *,
+    policy: PolicySettings,
+    language: str,
+    prompts: Path | None,
+    home: Path | None = None,
+) -> Report:
     """Everything found in a script's text, with its position, and the measured disclosure.
 
-    ``prompts`` is the cache of rendered audio; None: it is made in memory.
+    ``policy`` names the industry, and the packs of ``home``. ``prompts`` is the cache of
+    rendered audio; None: it is made in memory.
 
     Raises:
-        ConfigError: no such industry.
+        ConfigError: no such industry. PolicyError: a wording pack cannot be used.
     """
+    industry = policy.industry
     places = _Places(source)
     try:
         script = scripts.load(source)
     except ScriptError as error:
         return Report((_format_finding(error, places),), industry=industry)
-    found = [places.locate(finding) for finding in findings_of(script, industry, language)]
+    words = word_check(script.language, policy, home)
+    found = [places.locate(finding) for finding in findings_of(script, words, language)]
     disclosure: int | None = None
     opening: int | None = None
     where = f"opening.{OPENING[0]}"

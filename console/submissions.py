@@ -6,6 +6,7 @@ from __future__ import annotations
 from compliance.facts import Actor
 from console import lint
 from console.homes import Opened
+from dialer.policies import word_check
 from storage.scripts import ScriptVersion
 from voicebot import script as scripts
 from voicebot.prompts import PromptCache, RenderedScript, render_script
@@ -28,9 +29,10 @@ def submit(it: Opened, actor: Actor, source: str, script_id: str) -> ScriptVersi
     """
     script = scripts.load(source)
     settings = it.home.settings
+    words = word_check(script.language, settings.policy, it.home.root)
     findings = [
         f"{finding.where}: {finding.requirement}: {finding.reason}"
-        for finding in lint.findings_of(script, settings.policy.industry, settings.language)
+        for finding in lint.findings_of(script, words, settings.language)
     ]
     rendered = render(it, script)
     return it.store.scripts.submit(

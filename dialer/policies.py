@@ -5,15 +5,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from compliance import rulebook
-from compliance.errors import PolicyError
+from compliance import rulebook, wording
+from compliance.errors import ConfigError, PolicyError
 from compliance.rulebook import Rulebook
-from dialer.settings import Settings
+from compliance.wording import Lexicon
+from dialer.settings import PolicySettings, Settings
 from storage.terms import Terms
+from voicebot.words import WordCheck
+
+LANGUAGES = ("zh", "en")
+# The same safe loader, ten times as fast where libyaml is built in: packs hold many words.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _CONTACT_MARGIN_DAYS = 2  # contacts go so much earlier than they must: a failed night does no harm
 
@@ -21,7 +28,7 @@ _CONTACT_MARGIN_DAYS = 2  # contacts go so much earlier than they must: a failed
 def _read(folder: str, name: str) -> Any:
     path = resources.files("compliance") / "data" / folder / f"{name}.yaml"
     try:
-        return yaml.safe_load(path.read_text("utf-8"))
+        return yaml.load(path.read_text("utf-8"), Loader=_LOADER)
     except FileNotFoundError:
         raise PolicyError(
             f"there is no {folder} file of that name",
@@ -52,9 +59,63 @@ def load_rulebook(profiles: Sequence[str]) -> Rulebook:
     )
 
 
-def load_lexicon(language: str) -> Any:
-    """The wording pack of a language, as parsed data."""
-    return _read("lexicon", language)
+def load_lexicon(language: str, own: Path | None = None) -> Lexicon:
+    """The words of a language: what we ship, and the packs in the folder ``own`` of a home.
+
+    Raises:
+        PolicyError: unknown language, or a pack that cannot be used; nothing may be said.
+    """
+    packs = [_read("lexicon", name) for name in known("lexicon") if name.startswith(f"{language}.")]
+    return wording.parse_lexicon(_read("lexicon", language), packs + own_packs(own, language))
+
+
+def shipped_lexicon(name: str) -> Any:
+    """One lexicon file we ship, as parsed data."""
+    return _read("lexicon", name)
+
+
+def own_packs(folder: Path | None, language: str) -> list[Any]:
+    """The packs of a home in one language, in order of their file names.
+
+    Raises:
+        PolicyError: the folder is not there, or a file in it is no pack.
+    """
+    if folder is None:
+        return []
+    if not folder.is_dir():
+        raise PolicyError(
+            "there is no such folder", field="policy.wording", remedy=f"make {folder.name}/"
+        )
+    packs = []
+    for path in sorted(folder.glob("*.yaml")):
+        try:
+            data = yaml.safe_load(path.read_text("utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            why = str(error).splitlines()[0]
+            raise PolicyError("not YAML", field=path.name, remedy=why) from None
+        if not isinstance(data, dict) or data.get("language") not in LANGUAGES:
+            raise PolicyError(
+                "is no wording pack", field=path.name, remedy="see docs/operators.md, Wording"
+            )
+        if data["language"] == language:
+            packs.append(data)
+    return packs
+
+
+def word_check(language: str, policy: PolicySettings, home: Path | None = None) -> WordCheck:
+    """The check of everything that is said in ``language`` by a home of this industry.
+
+    Raises:
+        PolicyError: a pack cannot be used. ConfigError: no such industry.
+    """
+    if policy.industry not in wording.INDUSTRIES:
+        raise ConfigError(
+            f"unknown industry {policy.industry!r}",
+            field="policy.industry",
+            remedy=f"one of {', '.join(wording.INDUSTRIES)}",
+        )
+    own = home / policy.wording if home is not None and policy.wording else None
+    return WordCheck(load_lexicon(language, own), policy.industry)
 
 
 def load_terms(settings: Settings) -> Terms:

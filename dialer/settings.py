@@ -110,6 +110,7 @@ class SpeechSettings(_Section):
 class PolicySettings(_Section):
     profiles: tuple[str, ...] = ("cn_seed",)
     industry: str = "general"
+    wording: str = ""  # folder of the home's own wording packs; empty: none
 
 
 class Settings(_Section):

@@ -3,14 +3,41 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from compliance.errors import PolicyError
 from compliance.wording import CATEGORIES, INDUSTRIES, Lexicon, lint, normalise, parse_lexicon
-from tests.unit.compliance.builders import load
+from tests.unit.compliance.builders import DATA, load
 
-ZH = parse_lexicon(load("lexicon/zh.yaml"))
-EN = parse_lexicon(load("lexicon/en.yaml"))
+
+def shipped(language: str) -> list[dict[str, Any]]:
+    return [load(f"lexicon/{p.name}") for p in sorted(DATA.glob(f"lexicon/{language}.*.yaml"))]
+
+
+def pack(*words: str, name: str = "own", **changes: Any) -> dict[str, Any]:
+    """A pack of one group."""
+    group = {
+        "category": "risk_word",
+        "requirement": "S9",
+        "industries": ["general"],
+        "source": "house rule 7",
+        "words": list(words),
+        **changes,
+    }
+    return {
+        "format": "candor-lexicon/2",
+        "language": "zh",
+        "pack": name,
+        "version": "1",
+        "groups": [group],
+    }
+
+
+GRAMMAR = load("lexicon/zh.yaml")
+ZH = parse_lexicon(GRAMMAR, shipped("zh"))
+EN = parse_lexicon(load("lexicon/en.yaml"), shipped("en"))
 
 
 def found(text: str, industry: str = "general", lexicon: Lexicon = ZH) -> set[tuple[str, str]]:
@@ -104,21 +131,112 @@ def test_an_unknown_industry_is_not_guessed() -> None:
         lint("保本", ZH, "banking")
 
 
+@pytest.mark.parametrize(("lexicon", "least"), [(ZH, 800), (EN, 500)])
+def test_every_word_has_a_requirement_and_a_source(lexicon: Lexicon, least: int) -> None:
+    assert len({term.text for term in lexicon.terms}) >= least
+    assert {term.category for term in lexicon.terms} == set(CATEGORIES)
+    assert all(len(term.source) > 5 for term in lexicon.terms)
+    assert {industry for term in lexicon.terms for industry in term.industries} == set(INDUSTRIES)
+
+
+@pytest.mark.parametrize("lexicon", [ZH, EN])
+def test_every_word_is_found_alone_in_its_industries(lexicon: Lexicon) -> None:
+    for term in lexicon.terms:
+        for industry in term.industries:
+            assert term.text in {f.term for f in lint(term.text, lexicon, industry)}, term.text
+
+
+@pytest.mark.parametrize(
+    ("text", "terms"),
+    [
+        ("这款产品不保本。", set()),
+        ("我们不承诺保本，也从不荐股", set()),
+        ("产品没有风险", {"没有风险"}),
+        ("产品不是没有风险", set()),
+        ("是不是保本", {"保本"}),
+        ("不得不保本", {"保本"}),
+        ("不，保本", {"保本"}),  # another clause
+        ("并非零风险", set()),
+        ("这不是诈骗", {"诈骗"}),  # a risk word is never pardoned
+    ],
+)
+def test_what_is_denied_right_before_it_is_honest(text: str, terms: set[str]) -> None:
+    assert {term for _, term in found(text, "finance")} == terms
+
+
+@pytest.mark.parametrize(
+    ("text", "caught"),
+    [
+        ("验证码请勿告诉任何人", False),
+        ("如有人索要验证码，请勿提供", False),
+        ("验证码，您说一下", True),
+        ("您不会有损失只需要把验证码发给我", True),
+        ("不要挂机把验证码报一下", True),
+    ],
+)
+def test_a_warning_is_no_demand(text: str, caught: bool) -> None:
+    assert bool(found(text)) is caught
+
+
+def test_a_pack_adds_words_and_names_itself() -> None:
+    lexicon = parse_lexicon(GRAMMAR, [*shipped("zh"), pack("星辰必赚")])
+    (hit,) = [f for f in lint("星辰必赚", lexicon, "retail") if f.pack == "own"]
+    assert (hit.requirement, hit.source) == ("S9", "house rule 7")
+    assert lexicon.digest != ZH.digest
+    assert [p.name for p in lexicon.packs][-1] == "own"
+
+
+def test_a_laxer_entry_of_a_pack_changes_nothing() -> None:
+    lax = pack("诈骗", pardon="denied", industries=["retail"])
+    lexicon = parse_lexicon(GRAMMAR, [*shipped("zh"), lax])
+    assert found("这不是诈骗", "general", lexicon) == found("这不是诈骗")
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        ({"groups": []}, "groups"),
+        ({"exceptions": ["!"]}, "exceptions"),
         ({"robot_words": []}, "robot_words"),
         ({"extra": 1}, "extra"),
-        ({"groups": [{"category": "x", "industries": ["general"], "words": ["a"]}]},
-         "groups[0].category"),
-        ({"groups": [{"category": "risk_word", "industries": ["bank"], "words": ["a"]}]},
-         "groups[0].industries"),
-        ({"groups": [{"category": "risk_word", "industries": ["general"], "words": ["!"]}]},
-         "groups[0].words"),
+        ({"format": "candor-lexicon/1"}, "format"),
     ],
-)  # fmt: skip
-def test_a_broken_lexicon_is_refused(change: dict[str, object], field: str) -> None:
+)
+def test_a_broken_grammar_is_refused(change: dict[str, object], field: str) -> None:
     with pytest.raises(PolicyError) as caught:
-        parse_lexicon({**load("lexicon/zh.yaml"), **change})
+        parse_lexicon({**GRAMMAR, **change}, shipped("zh"))
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"category": "x"}, "groups[0].category"),
+        ({"requirement": "S8"}, "groups[0].requirement"),  # of another category
+        ({"industries": ["bank"]}, "groups[0].industries"),
+        ({"words": ["!"]}, "groups[0].words"),
+        ({"words": []}, "groups[0].words"),
+        ({"source": ""}, "groups[0].source"),
+        ({"pardon": "always"}, "groups[0].pardon"),
+        ({"extra": 1}, "groups[0].extra"),
+    ],
+)
+def test_a_broken_group_is_refused(change: dict[str, object], field: str) -> None:
+    with pytest.raises(PolicyError) as caught:
+        parse_lexicon(GRAMMAR, [pack("甲乙", **change)])
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("packs", "field"),
+    [
+        ([], "packs"),
+        ([pack("甲乙"), pack("丙丁")], "packs"),
+        ([{**pack("甲乙"), "exceptions": ["诈骗"]}], "exceptions"),  # a pack cannot pardon
+        ([{**pack("甲乙"), "language": "en"}], "language"),
+        ([{**pack("甲乙"), "groups": []}], "groups"),
+    ],
+)
+def test_a_broken_pack_is_refused(packs: list[dict[str, object]], field: str) -> None:
+    with pytest.raises(PolicyError) as caught:
+        parse_lexicon(GRAMMAR, packs)
     assert caught.value.field == field

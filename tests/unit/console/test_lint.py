@@ -12,6 +12,8 @@ from compliance.errors import ConfigError
 from compliance.facts import Role
 from console import lint
 from console.messages import LANGUAGES
+from dialer.policies import word_check
+from dialer.settings import PolicySettings
 from tests.console_home import ConsoleHome, candor
 from voicebot import script as scripts
 
@@ -19,8 +21,13 @@ EXAMPLES = Path(__file__).parents[3] / "examples" / "demo"
 GOOD = (EXAMPLES / "script.zh.yaml").read_text("utf-8")
 
 
+def checked(source: str, industry: str = "general", language: str = "en") -> lint.Report:
+    policy = PolicySettings(industry=industry)
+    return lint.lint(source, policy=policy, language=language, prompts=None)
+
+
 def found(source: str, industry: str = "general") -> list[lint.LintFinding]:
-    return list(lint.lint(source, industry=industry, language="en", prompts=None).findings)
+    return list(checked(source, industry).findings)
 
 
 def at(source: str, words: str) -> tuple[int, int]:
@@ -32,7 +39,7 @@ def at(source: str, words: str) -> tuple[int, int]:
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_the_shipped_scripts_are_clean_and_in_time(language: str) -> None:
     source = (EXAMPLES / f"script.{language}.yaml").read_text("utf-8")
-    report = lint.lint(source, industry="general", language="en", prompts=None)
+    report = checked(source)
     assert report.findings == ()
     assert report.disclosure_end_ms is not None
     assert 1000 < report.disclosure_end_ms <= 3000
@@ -70,6 +77,7 @@ def test_words_of_an_industry_count_in_that_industry_alone() -> None:
     source = GOOD.replace("好的，再见。", "无风险，再见。", 1)
     assert not found(source, "education")
     assert {f.requirement for f in found(source, "finance")} == {"S8"}
+    assert "广告法" in found(source, "finance")[0].source
 
 
 @pytest.mark.parametrize(
@@ -99,7 +107,7 @@ def test_what_is_no_yaml_has_a_line() -> None:
 
 def test_a_disclosure_that_takes_too_long_is_measured() -> None:
     slow = GOOD.replace("rate: 240", "rate: 120", 1)
-    report = lint.lint(slow, industry="general", language="en", prompts=None)
+    report = checked(slow)
     (finding,) = report.findings
     assert (finding.where, finding.requirement) == ("opening.disclosure", "S1")
     assert report.disclosure_end_ms is not None
@@ -110,7 +118,7 @@ def test_a_disclosure_that_takes_too_long_is_measured() -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_finding_has_words(language: str) -> None:
     late = GOOD.replace("好的，再见。", "专员、保证、诈骗、宗教、身份证号。", 1)
-    report = lint.lint(late, industry="finance", language=language, prompts=None)
+    report = checked(late, "finance", language)
     assert len({f.requirement for f in report.findings}) >= 4
     assert not any("wording." in f.reason or "{" in f.reason for f in report.findings)
 
@@ -118,13 +126,13 @@ def test_every_finding_has_words(language: str) -> None:
 def test_a_company_before_the_robot_is_a_finding_of_a_submission_too() -> None:
     """The format asks for the order, the rules for the distance: both must hold."""
     script = scripts.load(GOOD.replace("您好，我是机器人", "您好，我是一名来自很远地方的机器人", 1))
-    (finding,) = lint.findings_of(script, "general", "en")
+    (finding,) = lint.findings_of(script, word_check("zh", PolicySettings()), "en")
     assert (finding.where, finding.requirement) == ("opening.disclosure", "S1")
 
 
 def test_an_unknown_industry_is_not_guessed() -> None:
     with pytest.raises(ConfigError, match="finance"):
-        lint.findings_of(scripts.load(GOOD), "banking", "en")
+        checked(GOOD, "banking")
 
 
 # ---------------------------------------------------------------- the command
