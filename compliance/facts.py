@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from compliance.evolve import Evolve as Evolve
+from compliance.own_numbers import OwnNumber
 from compliance.paperwork import (
     NO_PAPERS,
     NO_PARTNER,
@@ -21,6 +22,7 @@ from compliance.paperwork import (
     PartnerFacts,
     SupplierFacts,
 )
+from compliance.registries import RegistryLookUp
 
 # ---------------------------------------------------------------- people
 
@@ -163,8 +165,11 @@ class PastAttempt(Evolve):
 
 
 class RefusalScope(enum.StrEnum):
-    CAMPAIGN = "campaign"
-    COMPANY = "company"
+    """How far a "no" reaches (S12); each reaches all that the one before reaches."""
+
+    CAMPAIGN = "campaign"  # the campaign it names
+    COMPANY = "company"  # all campaigns of the company; what a callee's "no" means
+    EVERYTHING = "everything"  # calls of any kind and purpose, for the profile's longest term
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +224,7 @@ class LineFacts(Evolve):
     encrypted: bool = False
     simulator_proven: bool = False  # proved a simulator key a moment ago
     enabled: bool = True
+    own_number: OwnNumber | None = None  # of ``caller_id``; None: unknown (C4b)
     supplier: SupplierFacts = NO_SUPPLIER  # whom it was bought from (V1, V2, V4)
 
 
@@ -275,6 +281,7 @@ class DialRequest(Evolve):
     lab_allow: tuple[str, ...] = ()  # SIP URIs a lab tester confirmed
     stopped_at: datetime | None = None  # the platform-wide emergency stop in force
     clock_ahead_s: float | None = None  # this machine against the database's; None: not measured
+    registries: tuple[RegistryLookUp, ...] = ()  # do-not-call lists, each looked up
     salt: str = field(default="", repr=False)  # random: the hash in the ledger cannot be guessed
 
 
@@ -310,6 +317,21 @@ class Decision(Evolve):
     @property
     def refusing(self) -> tuple[Finding, ...]:
         return tuple(f for f in self.findings if not f.passed)
+
+    @property
+    def line_at(self) -> datetime | None:
+        """When time alone gives the first line back; None where it gives back none, and
+        where a line is free already."""
+        free: dict[str, datetime | None] = {}
+        for f in self.findings:
+            if f.line and f.passed:
+                free.setdefault(f.line, datetime.min.replace(tzinfo=UTC))
+            elif f.line:
+                known = free.get(f.line, f.earliest)
+                free[f.line] = max(known, f.earliest) if known and f.earliest else None
+        times = [at for at in free.values() if at is not None]
+        first = min(times, default=None)
+        return None if first is None or first.year == 1 else first
 
 
 # ---------------------------------------------------------------- after the call

@@ -47,6 +47,7 @@ CITED = (
     "lines",
     "numbers",
     "registries",
+    "own_numbers",
     "papers",
 )
 
@@ -112,6 +113,15 @@ class Registry(Evolve):
 
 
 @dataclass(frozen=True, slots=True)
+class OwnNumbers(Evolve):
+    """At most ``calls_per_day`` in 24 hours from one number of ours; one that seems blocked
+    rests for ``rest_hours`` (C4b)."""
+
+    calls_per_day: int
+    rest_hours: int
+
+
+@dataclass(frozen=True, slots=True)
 class Abandonment(Evolve):
     """At most ``percent`` of answered calls abandoned in ``days``; heard within ``seconds``."""
 
@@ -135,7 +145,9 @@ class Profile(Evolve):
     hours: tuple[Window, ...]
     days: DayRule
     caps: tuple[Cap, ...]
+    own_numbers: OwnNumbers | None
     refusal: Term
+    refusal_everything: Term  # of somebody who wants no call of any kind again
     consent: str
     disclosure_within_ms: int
     disclosure_order: tuple[str, ...]
@@ -178,7 +190,13 @@ def parse_profile(data: Mapping[str, object]) -> Profile:
         hours=_hours(windows),
         days=_days(windows),
         caps=tuple(_cap(part) for part in fields.sections("caps")),
+        own_numbers=(
+            _own_numbers(fields.section("own_numbers")) if fields.has("own_numbers") else None
+        ),
         refusal=_term(fields.section("refusal")),
+        refusal_everything=_term(
+            fields.section("refusal_everything" if fields.has("refusal_everything") else "refusal")
+        ),
         consent=fields.choice("consent", CONSENT_LEVELS),
         disclosure_within_ms=disclosure.integer("within_ms", low=1, high=60_000),
         disclosure_order=_order(disclosure),
@@ -273,6 +291,15 @@ def _registry(part: Fields) -> Registry:
     registry = Registry(part.text("name"), part.integer("max_age_days", low=1, high=366))
     part.finish()
     return registry
+
+
+def _own_numbers(part: Fields) -> OwnNumbers:
+    asked = OwnNumbers(
+        calls_per_day=part.integer("calls_per_day", low=1, high=100_000),
+        rest_hours=part.integer("rest_hours", low=1, high=168),
+    )
+    part.finish()
+    return asked
 
 
 def _abandonment(part: Fields) -> Abandonment:

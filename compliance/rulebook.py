@@ -21,6 +21,7 @@ from compliance.profiles import (
     Abandonment,
     Cap,
     DayRule,
+    OwnNumbers,
     Profile,
     Registry,
     Term,
@@ -36,7 +37,9 @@ class Policy:
     hours: tuple[Window, ...]
     days: tuple[DayRule, ...]
     caps: tuple[Cap, ...]
+    own_numbers: OwnNumbers | None
     refusal: tuple[Term, ...]
+    refusal_everything: tuple[Term, ...]
     consent: str
     disclosure_within_ms: int
     disclosure_order: tuple[str, ...]
@@ -54,9 +57,13 @@ class Policy:
     never_dial: re.Pattern[str] | None
     citations: Mapping[str, str]
 
-    def refusal_until(self, at: datetime) -> datetime:
-        """The latest end any profile asks for; :data:`FOREVER` where one never ends."""
-        return max(term.after(at) for term in self.refusal)
+    def refusal_until(self, at: datetime, *, everything: bool = False) -> datetime:
+        """The latest end any profile asks for; :data:`FOREVER` where one never ends.
+
+        ``everything``: the callee wants no call of any kind, which never ends earlier.
+        """
+        terms = self.refusal + self.refusal_everything if everything else self.refusal
+        return max(term.after(at) for term in terms)
 
     def cite(self, key: str) -> str:
         """Law and article behind one section, each with its profile's name."""
@@ -82,6 +89,11 @@ class Rulebook:
         object.__setattr__(self, "policy", combine(profiles))
         object.__setattr__(self, "text", encode(content))
         object.__setattr__(self, "digest", digest(self.text))
+
+    def with_calendars(self, tables: Sequence[Calendar]) -> Rulebook:
+        """The same profiles; each of ``tables`` replaces the one of its region and year."""
+        more = {(table.region, table.year): table for table in tables}
+        return Rulebook(self.profiles, {**self.calendars, **more})
 
 
 def parse(
@@ -157,6 +169,7 @@ def combine(profiles: Sequence[Profile]) -> Policy:
         for reg in profile.registries:
             known = registries.get(reg.name, reg)
             registries[reg.name] = min(known, reg, key=lambda r: r.max_age_days)
+    own = [p.own_numbers for p in profiles if p.own_numbers is not None]
     limits = [p.abandonment for p in profiles if p.abandonment is not None]
     patterns = sorted({pattern for p in profiles for pattern in p.never_dial})
     asked = {section for p in profiles for section in p.disclosure_order}
@@ -164,7 +177,13 @@ def combine(profiles: Sequence[Profile]) -> Policy:
         hours=hours,
         days=tuple(sorted({p.days for p in profiles if p.days.kind != "all"})),
         caps=tuple(sorted(caps.values())),
+        own_numbers=(
+            OwnNumbers(min(o.calls_per_day for o in own), max(o.rest_hours for o in own))
+            if own
+            else None
+        ),
         refusal=tuple(p.refusal for p in profiles),
+        refusal_everything=tuple(p.refusal_everything for p in profiles),
         consent=_top(CONSENT_LEVELS, (p.consent for p in profiles)),
         disclosure_within_ms=min(p.disclosure_within_ms for p in profiles),
         disclosure_order=tuple(s for s in SECTIONS if s in asked),

@@ -130,6 +130,7 @@ EXAMPLE: dict[str, Any] = {
             "registered_until": "2027-06-30T00:00:00+08:00",
             "filed_until": "2027-06-30T00:00:00+08:00",
             "encrypted": True,
+            "own_number": {"number": "+861055550000", "calls": 12},
         }
     ],
 }

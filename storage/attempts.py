@@ -21,11 +21,12 @@ from compliance.facts import (
     DialRequest,
     Evolve,
     HomeKind,
+    LineFacts,
     Outcome,
     RefusalScope,
 )
 from compliance.permits import Permit
-from storage import call_keys, decisions, ledger
+from storage import call_keys, decisions, ledger, own_numbers
 from storage.campaigns import CampaignState, TargetState, finish_if_exhausted
 from storage.context import SYSTEM, Context
 from storage.corrections import correct
@@ -33,6 +34,7 @@ from storage.dialects import Guarded, lock, lock_shared
 from storage.leases import drop_lease, own_lease, set_target
 from storage.models import AttemptRow, CampaignRow, GateRefusal, Lease
 from storage.refusals import refusals_of, withdrawn_at
+from storage.registries import look_up
 from storage.requests import changed_papers, clock_ahead_s, past_attempts
 from storage.stops import stopped_at
 
@@ -46,9 +48,15 @@ class Caps(Evolve):
 
     per_hour: int = 1
     per_day: int = 3
+    own_per_day: int | None = 200  # from one of our own numbers in 24 hours (C4b); None: any
 
 
-_LAB_CAPS = Caps(60, 24 * 60)  # a tester's own telephone: enough to bound a runaway test
+_LAB_CAPS = Caps(60, 24 * 60, None)  # a tester's own telephone: bounds a runaway test
+
+
+def default_caps(home: HomeKind) -> Caps:
+    """One an hour and three a day; in a lab home 60 an hour."""
+    return _LAB_CAPS if home is HomeKind.LAB else Caps()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +76,12 @@ class Attempts:
     ) -> Attempt:
         """Make the attempt durable, then confirm the permit; it counts from here (C4).
 
-        ``caps`` default to one an hour and three a day, in a lab home to 60 an hour.
+        ``caps`` default to :func:`default_caps`. The attempt's line is the first permitted one
+        whose own number has room (C4b); no other may carry the call.
 
         In one transaction: the lease and its fencing token are still ours, the campaign
-        still runs, the platform is not stopped, caps and refusal list still allow it,
-        attempt row and ledger entry. What could change one of these meanwhile waits for
+        still runs, the platform is not stopped, caps, refusal list and registries still allow
+        it, attempt row and ledger entry. What could change one of these meanwhile waits for
         this transaction, or this one for it: a refusal, a pause or a stop that was
         committed is seen here, one that was not comes after the attempt.
 
@@ -84,7 +93,7 @@ class Attempts:
         """
         context = self._context
         if caps is None:
-            caps = _LAB_CAPS if context.home is HomeKind.LAB else Caps()
+            caps = default_caps(context.home)
         request = claim.request
         decision = permit.decision
         if (
@@ -97,15 +106,27 @@ class Attempts:
         if digest(decided_on) != decision.inputs:
             raise PermitError("the permit was made for other facts than the claim holds")
         denial: _Denial | None = None
-        leaf = ""
+        leaf, line = "", ""
         with context.write() as session:
             lease = own_lease(session, claim)
             if lease is None or lease.leased_until <= now or lease.authorised:
                 raise LeaseLost("the lease is over", lease=claim.lease_id)
             denial = self._denial(session, lease, request, now, caps)
+            shown: LineFacts | None = None
             if denial is None:
-                leaf = self._commit_attempt(session, lease, decision, request, decided_on, now)
-            else:
+                facts = {facts.id: facts for facts in request.lines}
+                permitted = [facts[name] for name in decision.lines]
+                taken = own_numbers.take(session, permitted, caps.own_per_day, now)
+                if isinstance(taken, datetime):
+                    denial = _Denial("own_number_over_cap", taken)
+                else:
+                    shown = taken
+            if shown is not None:
+                line = shown.id
+                leaf = self._commit_attempt(
+                    session, lease, decision, request, decided_on, shown, now
+                )
+            elif denial is not None:
                 self._give_up(session, lease, denial, now)
         if denial is not None:
             raise AuthorisationDenied(denial.rule)
@@ -114,7 +135,7 @@ class Attempts:
             id=request.attempt_id,
             campaign=request.campaign.id,
             contact=request.contact.id,
-            line=decision.lines[0],
+            line=line,
             at=now,
             ledger_leaf=leaf,
         )
@@ -145,11 +166,15 @@ class Attempts:
             )
             if refusal.until > now and not elsewhere:
                 return _Denial("number_on_refusal_list")
-        withdrawn = withdrawn_at(session, index)
+        withdrawn = withdrawn_at(
+            session, index, self._context.campaign_refusal_index(index, lease.campaign)
+        )
         if withdrawn is not None and (
             request.withdrawn_at is None or withdrawn > request.withdrawn_at
         ):
             return _Denial("withdrawn_consent")
+        if any(found.listed for found in look_up(session, (index,))[index]):
+            return _Denial("on_registry")
         return _over_cap(session, lease, request.contact.timezone, now, caps)
 
     def _commit_attempt(
@@ -159,6 +184,7 @@ class Attempts:
         decision: Decision,
         request: DialRequest,
         decided_on: bytes,
+        line: LineFacts,
         now: datetime,
     ) -> str:
         context = self._context
@@ -177,6 +203,7 @@ class Attempts:
             inputs=decision.inputs,
             decision=digest(decisions.to_bytes(decision)),
             lines=list(decision.lines),
+            line=line.id,
             worker=lease.worker,
             fencing=lease.fencing,
         )
@@ -189,6 +216,8 @@ class Attempts:
                 number_key=context.hide(key, "attempts", "number_key", lease.id),
                 at=now,
                 worker=lease.worker,
+                line=line.id,
+                own_number=own_numbers.shown_by(line),
                 decision=decisions.to_json(decision),
                 request_sealed=call_keys.seal(
                     context, session, lease.id, "request", decided_on.decode()

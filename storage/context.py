@@ -152,6 +152,11 @@ class Context:
     def refusal_index(self, number: Number) -> bytes:
         return pii.refusal_index(self.keyring, number)
 
+    def campaign_refusal_index(self, refusal_index: bytes, campaign: str) -> bytes:
+        """Where a consent stands on the list of withdrawals that was withdrawn for one campaign
+        only: as the number's own place, a keyed hash that outlives everything else (S12)."""
+        return self.keyring.blind("refusal.campaign", length_prefixed(refusal_index, campaign))
+
 
 def _xor(one: bytes, other: bytes) -> bytes:
     return bytes(a ^ b for a, b in zip(one, other, strict=True))

@@ -89,4 +89,6 @@ def retry_at(decision: Decision, now: datetime) -> datetime | None:
     times = [f.earliest for f in refusing if f.earliest is not None]
     if len(times) != len(refusing):
         return None
+    if any(f.rule == "no_usable_line" for f in decision.refusing) and decision.line_at is not None:
+        times.append(decision.line_at)
     return max([now + _RETRY, *times]) if not refusing else max(times)

@@ -50,6 +50,7 @@ class Guarded(enum.IntEnum):
     DIALING = 0x43414E03  # whether the platform dials at all
     UPGRADE = 0x43414E04  # who changes the schema
     KEEPING = 0x43414E05  # who places a hold or destroys something
+    OWN_NUMBER = 0x43414E06  # calls from one of our own numbers, and its rest
 
 
 def lock(executor: Connection | Session, what: Guarded, of: bytes = b"") -> None:

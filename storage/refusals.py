@@ -24,7 +24,7 @@ from storage.context import SYSTEM, Context, new_id
 from storage.corrections import correct
 from storage.dialects import Guarded, insert_or_ignore, lock
 from storage.due import note_refused
-from storage.models import AttemptRow, ContactRow, RefusalRow, Withdrawal
+from storage.models import AttemptRow, CampaignRow, ContactRow, RefusalRow, Withdrawal
 
 
 class Refusals:
@@ -79,28 +79,71 @@ class Refusals:
             )
 
     def refuse_number(
-        self, actor: Actor, number: Number, *, how: str, at: datetime, until: datetime
+        self,
+        actor: Actor,
+        number: Number,
+        *,
+        how: str,
+        at: datetime,
+        until: datetime,
+        scope: RefusalScope = RefusalScope.COMPANY,
+        campaign: str = "",
     ) -> None:
         """A refusal that came by another way than a call: letter, complaint, service desk.
 
+        It reaches the whole company unless ``scope`` says otherwise; ``campaign`` (id) is the
+        one that a refusal of one campaign is about.
+
         Raises:
             NotAllowed: neither operator nor compliance officer.
-            BadInput: ``until`` not after ``at``.
+            BadInput: ``until`` not after ``at``, ``at`` to come, or scope and campaign do not
+                go together.
         """
         context = self._context
         context.require(actor, "refusal.record", Role.OPERATOR, Role.COMPLIANCE)
         with context.write() as session:
-            indexes = self._indexes(number)
-            self._add(session, indexes, how, at, until, RefusalScope.COMPANY, "", None)
-            context.log(
+            if (scope is RefusalScope.CAMPAIGN) != bool(campaign):
+                raise BadInput("a refusal of one campaign names it, no other", field="campaign")
+            if at > context.clock.wall():
+                raise BadInput("nobody has said no yet at that time", field="at")
+            if campaign and session.get(CampaignRow, campaign) is None:
+                raise BadInput("there is no such campaign", field="campaign")
+            self.refuse_in(
                 session,
-                "refusal.record",
                 actor.id,
-                context.clock.wall(),
+                number,
                 how=how,
-                scope=str(RefusalScope.COMPANY),
-                until=until.isoformat(),
+                at=at,
+                until=until,
+                scope=scope,
+                campaign=campaign,
             )
+
+    def refuse_in(
+        self,
+        session: Session,
+        by: str,
+        number: Number,
+        *,
+        how: str,
+        at: datetime,
+        until: datetime,
+        scope: RefusalScope = RefusalScope.COMPANY,
+        campaign: str = "",
+    ) -> None:
+        """:meth:`refuse_number` in the transaction of what it came with, who may is asked there."""
+        context = self._context
+        indexes = self._indexes(number)
+        self._add(session, indexes, how, at, until, scope, campaign, None)
+        context.log(
+            session,
+            "refusal.record",
+            by,
+            context.clock.wall(),
+            how=how,
+            scope=str(scope),
+            until=until.isoformat(),
+        )
 
     def _indexes(self, number: Number) -> tuple[bytes, bytes]:
         return self._context.number_index(number), self._context.refusal_index(number)
@@ -132,6 +175,9 @@ class Refusals:
                 attempt=attempt,
             )
         )
+        if scope is RefusalScope.CAMPAIGN and campaign:
+            withdraw(session, self._context.campaign_refusal_index(index, campaign), at)
+            return  # other campaigns may still call: the contact stays
         withdraw(session, index, at)
         note_refused(session, number_index, at)
 
@@ -168,17 +214,25 @@ def refusals_of(session: Session, refusal_index: bytes) -> tuple[RefusalRecord, 
     return tuple(refusals_by(session, (refusal_index,)).get(refusal_index, ()))
 
 
-def withdrawals_by(session: Session, indexes: Collection[bytes]) -> Mapping[bytes, datetime]:
-    """When consent for each number was last withdrawn, if ever."""
+def withdrawals_by(session: Session, indexes: Mapping[bytes, bytes]) -> Mapping[bytes, datetime]:
+    """When consent for each number was last withdrawn, if ever: altogether, or for the campaign
+    whose ``campaign_refusal_index`` stands beside it."""
+    both = [*indexes, *(index for index in indexes.values() if index)]
     rows = session.execute(
-        select(Withdrawal.refusal_index, Withdrawal.at).where(Withdrawal.refusal_index.in_(indexes))
+        select(Withdrawal.refusal_index, Withdrawal.at).where(Withdrawal.refusal_index.in_(both))
     )
-    return {row.refusal_index: row.at for row in rows}
+    at = {row.refusal_index: row.at for row in rows}
+    found = {}
+    for index, narrow in indexes.items():
+        times = [at[place] for place in (index, narrow) if place in at]
+        if times:
+            found[index] = max(times)
+    return found
 
 
-def withdrawn_at(session: Session, refusal_index: bytes) -> datetime | None:
-    """When consent for one number was last withdrawn."""
-    return withdrawals_by(session, (refusal_index,)).get(refusal_index)
+def withdrawn_at(session: Session, refusal_index: bytes, narrow: bytes = b"") -> datetime | None:
+    """When consent for one number was last withdrawn, altogether or in the place ``narrow``."""
+    return withdrawals_by(session, {refusal_index: narrow}).get(refusal_index)
 
 
 def number_of(context: Context, session: Session, contact: str) -> Number:

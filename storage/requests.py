@@ -29,8 +29,10 @@ from storage.campaigns import campaign_facts
 from storage.context import Context
 from storage.lines import lines_of
 from storage.models import AttemptRow, Batch, CampaignRow, ConsentRow, ContactRow
+from storage.own_numbers import with_own_numbers
 from storage.purposes import campaign_papers
 from storage.refusals import refusals_by, withdrawals_by
+from storage.registries import look_up
 from storage.scripts import load_version
 from storage.stops import stopped_at
 from storage.suppliers import partner_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from compliance.facts import DialRequest, HomeKind
 from compliance.rulebook import Rulebook
@@ -90,27 +90,35 @@ def unlisted_lab_address(request: DialRequest, rulebook: Rulebook, now: datetime
     return None
 
 
-@forbids(
-    "D1",
-    source="national do-not-call registries",
-    why=("unknown",),
-)
+@forbids("D1", source="national do-not-call registries", why=("unknown", "stale"))
 def registry_not_looked_up(
     request: DialRequest, rulebook: Rulebook, now: datetime
 ) -> Breach | None:
-    """A profile that asks for a do-not-call registry while no look-up is known.
-
-    Requests carry no registry facts, so such a profile refuses: a list that was
-    never read cannot clear anybody.
-    """
-    registries = rulebook.policy.registries
-    if not registries:
+    """A do-not-call registry the profile asks for that was not looked up, or in an edition
+    that is too old: a list that was not read cannot clear anybody."""
+    asked = rulebook.policy.registries
+    if not asked:
         return None
-    return Breach(
-        "unknown",
-        (("registries", ", ".join(r.name for r in registries)),),
-        source=rulebook.policy.cite("registries"),
-    )
+    known = {r.name: r.as_of for r in request.registries if r.as_of <= now}
+    source = rulebook.policy.cite("registries")
+    missing = [r.name for r in asked if r.name not in known]
+    if missing:
+        return Breach("unknown", (("registries", ", ".join(missing)),), source=source)
+    stale = [r.name for r in asked if now - known[r.name] > timedelta(days=r.max_age_days)]
+    if stale:
+        return Breach("stale", (("registries", ", ".join(stale)),), source=source)
+    return None
+
+
+@forbids("D1", source="national do-not-call registries", why=("listed",))
+def on_registry(request: DialRequest, rulebook: Rulebook, now: datetime) -> Breach | None:
+    """A number on a do-not-call list, of any age, whether a profile asks for the list or not:
+    whoever brought it in wants it obeyed. A consent does not lift it."""
+    listed = [r.name for r in request.registries if r.listed is not False]
+    if not listed:
+        return None
+    named = (("registries", ", ".join(sorted(listed))),)
+    return Breach("listed", named, source=rulebook.policy.cite("registries"))
 
 
 NUMBER_RULES = (
@@ -118,4 +126,5 @@ NUMBER_RULES = (
     short_code_or_emergency_number,
     unlisted_lab_address,
     registry_not_looked_up,
+    on_registry,
 )

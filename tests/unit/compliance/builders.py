@@ -31,6 +31,7 @@ from compliance.facts import (
     ScriptFacts,
     SourceKind,
 )
+from compliance.own_numbers import OwnNumber
 from compliance.paperwork import CHECKLIST, CLAUSES, CampaignPapers, PartnerFacts, SupplierFacts
 from compliance.rulebook import Rulebook, parse
 
@@ -116,6 +117,7 @@ def line(**changes: Any) -> LineFacts:
         registered_until=_LATER,
         filed_until=_LATER,
         encrypted=True,
+        own_number=OwnNumber("+861055550000", calls=0),
         supplier=SUPPLIER,
     ).evolve(**changes)
 

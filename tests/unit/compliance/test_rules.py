@@ -11,7 +11,9 @@ import pytest
 
 from compliance.facts import DialRequest, HomeKind, Number, RefusalScope, SourceKind
 from compliance.gate import recheck
+from compliance.own_numbers import OwnNumber
 from compliance.paperwork import CHECKLIST, CLAUSES, NO_PAPERS, NO_SUPPLIER
+from compliance.registries import RegistryLookUp
 from compliance.rulebook import Rulebook
 from compliance.rules import LINE_RULES, RULES
 from tests.unit.compliance.builders import (
@@ -299,6 +301,30 @@ def test_an_assessment_stands_for_its_months_to_the_second() -> None:
     last = utc(2023, 11, 24, 2, 0, 1)
     assert recheck(assessed(assessed_at=last), PAPERS, NOW).permitted
 
+
+TPS = rulebook_with(registries=[{"name": "TPS", "max_age_days": 28}])
+
+
+def looked_up(days_ago: float, *, listed: bool = False, name: str = "TPS") -> DialRequest:
+    look_up = RegistryLookUp(name, NOW - timedelta(days=days_ago), listed)
+    return allowed(registries=(look_up,))
+
+
+def own(**changes: Any) -> DialRequest:
+    return allowed(line__own_number=OwnNumber("+861055550000", **{"calls": 0, **changes}))
+
+
+CASES += [
+    Case("registry_not_looked_up", "unknown", looked_up(1, name="tps"), TPS),
+    Case("registry_not_looked_up", "unknown", looked_up(-1), TPS),  # of a day to come
+    Case("registry_not_looked_up", "stale", looked_up(28.00001), TPS),
+    Case("on_registry", "listed", looked_up(28, listed=True), TPS),
+    Case("on_registry", "listed", looked_up(400, listed=True)),  # no profile asks for it
+    Case("own_number_over_cap", "unknown", allowed(line__own_number=None)),
+    Case("own_number_over_cap", "reached", own(calls=200, oldest=NOW - HOUR)),
+    Case("own_number_over_cap", "reached", own(calls=5, oldest=NOW - HOUR, day_cap=5)),
+    Case("own_number_resting", "until", own(rest_until=SOON)),
+]
 
 LINE_NAMES = {rule.name for rule in LINE_RULES}
 
