@@ -10,7 +10,7 @@ refusing findings. The decision names the rulebook and the request by hash, so t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from compliance.canonical import canonical, digest, restore
 from compliance.clock import Clock
@@ -216,12 +216,27 @@ def earliest(request: DialRequest, rulebook: Rulebook, at: datetime) -> datetime
     return None
 
 
+def _holds_s(request: DialRequest, rulebook: Rulebook, decision: Decision) -> float:
+    """How long the permit may be used: until the next minute begins, if the rules refuse then.
+
+    An INVITE goes out up to five seconds after the decision. Calling hours and days end with
+    a minute, and so do papers and consents as a rule.
+    """
+    at = decision.at
+    left = 60 - at.second - at.microsecond / 1e6
+    if left > Permit.LIFETIME_S:
+        return Permit.LIFETIME_S
+    then = at.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    _, lines = _judge(request, rulebook, then, RULES, LINE_RULES)
+    return Permit.LIFETIME_S if set(decision.lines) <= set(lines) else left
+
+
 def _make_authorize(
-    issue: Callable[[Decision, Number, float], Permit],
+    issue: Callable[[Decision, Number, float, float], Permit],
 ) -> Callable[[DialRequest, Rulebook, Clock], Permit | Refusal]:
     # The permit maker lives in this closure alone: no name in the module reaches it.
     def authorize(request: DialRequest, rulebook: Rulebook, clock: Clock) -> Permit | Refusal:
-        """Decide on one call now: a single-use permit for five seconds, or a refusal.
+        """Decide on one call now: a single-use permit for five seconds at most, or a refusal.
 
         Both carry the :class:`~compliance.facts.Decision` with every finding. The permit
         is issued uncommitted: ``store.authorise`` confirms it (C4). Never raises for
@@ -236,7 +251,8 @@ def _make_authorize(
         decision = recheck(request, rulebook, at)
         if not decision.permitted:
             return Refusal(decision)
-        return issue(decision, request.contact.number, monotonic)
+        holds = _holds_s(request, rulebook, decision)
+        return issue(decision, request.contact.number, monotonic, holds)
 
     return authorize
 

@@ -21,7 +21,9 @@ class Refusal:
 
 
 class Permit:
-    """Leave to place one INVITE: single use, 5 s, for one committed attempt.
+    """Leave to place one INVITE: single use, 5 s at most, for one committed attempt.
+
+    It is over sooner where the rules would refuse sooner: at the end of the calling hours.
 
     Only ``compliance.gate.authorize`` can make one: the constructor asks for
     the issuer token, which ``claim_issuer`` hands out exactly once, to the gate.
@@ -33,13 +35,18 @@ class Permit:
     LIFETIME_S = 5.0
 
     def __init__(
-        self, issuer: object, decision: Decision, number: Number, issued_monotonic: float
+        self,
+        issuer: object,
+        decision: Decision,
+        number: Number,
+        issued_monotonic: float,
+        lifetime_s: float,
     ) -> None:
         if issuer is not _ISSUER:
             raise PermitError("only compliance.gate.authorize makes permits")
         self.decision = decision
         self.number = number
-        self._expires = issued_monotonic + self.LIFETIME_S
+        self._expires = issued_monotonic + min(lifetime_s, self.LIFETIME_S)
         self._committed = False
         self._used = False
 
@@ -61,7 +68,7 @@ class Permit:
             raise PermitError("the attempt is not committed")
         if self._used:
             raise PermitError("the permit was used already")
-        if now_monotonic > self._expires:
+        if now_monotonic >= self._expires:
             raise PermitError("the permit has expired")
         if line not in self.decision.lines:
             raise PermitError("the permit does not name this line")
@@ -113,7 +120,7 @@ _issuer_taken = False
 class Issuer:
     """The two permit makers."""
 
-    permit: Callable[[Decision, Number, float], Permit]
+    permit: Callable[[Decision, Number, float, float], Permit]  # the last: seconds it holds
     internal: Callable[[InternalLeg, float], InternalPermit]
 
 
@@ -124,6 +131,6 @@ def claim_issuer() -> Issuer:
         raise PermitError("the permit issuer belongs to compliance.gate")
     _issuer_taken = True
     return Issuer(
-        lambda decision, number, monotonic: Permit(_ISSUER, decision, number, monotonic),
+        lambda *of: Permit(_ISSUER, *of),
         lambda leg, monotonic: InternalPermit(_ISSUER, leg, monotonic),
     )

@@ -282,6 +282,27 @@ def test_a_permit_expires_after_five_seconds_of_monotonic_time() -> None:
         given.redeem("line-1", clock.monotonic())
 
 
+@pytest.mark.parametrize(
+    ("second", "late", "in_time"),
+    [(57, 2.999, True), (57, 3.0, False), (50, 4.999, True), (50, 5.0, False), (59, 1.0, False)],
+)
+def test_a_permit_ends_with_the_calling_hours(second: int, late: float, in_time: bool) -> None:
+    clock = VirtualClock(datetime(2026, 11, 24, 3, 29, second, tzinfo=UTC))  # 11:29 in Shanghai
+    given = permit(clock)
+    given.confirm_committed()
+    if in_time:
+        given.redeem("line-1", late)
+    else:
+        with pytest.raises(PermitError, match="expired"):
+            given.redeem("line-1", late)
+
+
+def test_a_permit_of_another_minute_holds_its_five_seconds() -> None:
+    given = permit(VirtualClock(NOW + timedelta(seconds=59)))
+    given.confirm_committed()
+    given.redeem("line-1", 4.9)
+
+
 def test_a_permit_is_for_its_lines_only() -> None:
     given = permit(lines=(line(), line(id="line-2", enabled=False)))
     given.confirm_committed()
@@ -292,7 +313,7 @@ def test_a_permit_is_for_its_lines_only() -> None:
 def test_a_permit_cannot_be_forged_copied_or_sent() -> None:
     given = permit()
     with pytest.raises(PermitError):
-        Permit(object(), given.decision, given.number, 0.0)
+        Permit(object(), given.decision, given.number, 0.0, 5.0)
     with pytest.raises(PermitError):
         pickle.dumps(given)
     with pytest.raises(PermitError):
