@@ -32,7 +32,9 @@ from console.commands import (
 from console.commands.agents import agents_app, callbacks_app
 from console.commands.calls import calls_app
 from console.commands.campaigns import campaign_app
+from console.commands.cases import case_app
 from console.commands.common import errors
+from console.commands.complaints import complaint_app
 from console.commands.contacts import contacts_app
 from console.commands.database import db_app
 from console.commands.gate import gate_app
@@ -70,6 +72,8 @@ app.command("report")(evidence.report_call)
 app.command("evidence")(evidence.evidence)
 app.add_typer(agents_app, name="agents")
 app.add_typer(callbacks_app, name="callbacks")
+app.add_typer(complaint_app, name="complaint")
+app.add_typer(case_app, name="case")
 app.command()(subjects.subject)
 app.add_typer(retention_app, name="retention")
 app.add_typer(hold_app, name="hold")

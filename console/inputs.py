@@ -35,6 +35,12 @@ def read_number(it: Opened, written: str) -> Number:
     return normalise(written)
 
 
+def read_words(written: str) -> str:
+    """What somebody says in an option; ``-`` reads all of standard input, which keeps it out of
+    the shell's history."""
+    return sys.stdin.read() if written == FROM_STDIN else written
+
+
 def read_time(written: str) -> datetime:
     """An ISO 8601 time; without a zone it is this machine's.
 

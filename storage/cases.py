@@ -139,10 +139,7 @@ class Cases:
             rows = session.scalars(
                 select(CaseNote).where(CaseNote.case == case).order_by(CaseNote.at, CaseNote.id)
             )
-            return [
-                Note(row.at, row.by, context.unseal(row.text_sealed, "case_notes", "text", row.id))
-                for row in rows
-            ]
+            return [Note(row.at, row.by, self._opened(row)) for row in rows]
 
     def note(self, actor: Actor, case: str, text: str) -> None:
         """Add a note; sealed, with a commitment in the ledger.
@@ -165,6 +162,7 @@ class Cases:
             BadInput: no such case, closed, no text, or the case of a complaint.
         """
         context = self._context
+        context.require(actor, "case.close", Role.COMPLIANCE, Role.OPERATOR)
         kind = self.case(case).kind
         if kind is CaseKind.COMPLAINT:
             raise BadInput(
@@ -172,8 +170,8 @@ class Cases:
                 field="case",
                 remedy="candor complaint close",
             )
-        others = () if kind in _OFFICERS_ONLY else (Role.OPERATOR,)
-        context.require(actor, "case.close", Role.COMPLIANCE, *others)
+        if kind in _OFFICERS_ONLY:
+            context.require(actor, "case.close", Role.COMPLIANCE)
         with context.write() as session:
             row = self._of(session, case)
             row.closed_at, row.closed_by = context.clock.wall(), actor.id
@@ -189,6 +187,11 @@ class Cases:
             query = select(CaseRow.id).where(CaseRow.id.startswith(start, autoescape=True))
             found = session.scalars(query.limit(2)).all() if start else []
         return one_of(found, start, "case")
+
+    def _opened(self, row: CaseNote) -> str:
+        """The words of a note; empty once they went with the complaint they were about."""
+        sealed = row.text_sealed
+        return self._context.unseal(sealed, "case_notes", "text", row.id) if sealed else ""
 
     def _of(self, session: Session, case: str) -> CaseRow:
         row = session.get(CaseRow, case, with_for_update=True)

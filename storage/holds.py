@@ -118,6 +118,46 @@ class Holds:
         )
         return hold
 
+    def keep(
+        self, session: Session, by: str, reason: HoldReason, *, attempt: str, number_index: bytes
+    ) -> str:
+        """A hold in the caller's transaction, for what opens it (a complaint): on the call, or
+        on everything of the number if no call is named or nothing of it is left."""
+        context = self._context
+        take_turn(session)
+        call = attempt if attempt and _anything_left(session, attempt) else None
+        hold, now = new_id(), context.clock.wall()
+        session.execute(
+            insert(Hold).values(
+                id=hold,
+                attempt=call,
+                number_index=None if call else number_index,
+                reason=str(reason),
+                by=by,
+                at=now,
+            )
+        )
+        context.log(
+            session,
+            "hold.add",
+            by,
+            now,
+            hold=hold,
+            attempt=call or "",
+            whole_number=call is None,
+            reason=str(reason),
+        )
+        return hold
+
+    def let_go(self, session: Session, by: str, hold: str) -> None:
+        """End a hold with what opened it, in that transaction; lifted already: nothing."""
+        take_turn(session)
+        row = session.get(Hold, hold, with_for_update=True)
+        if row is not None and row.lifted_at is None:
+            now = self._context.clock.wall()
+            row.lifted_at, row.lifted_by = now, by
+            self._context.log(session, "hold.lift", by, now, hold=hold)
+
     def lift(self, actor: Actor, hold: str) -> None:
         """The hold ends; terms that are over meanwhile take effect with the next run.
 

@@ -22,7 +22,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from compliance.clock import Clock
 from compliance.errors import BadInput, StorageError, TooEarlyToDestroy
 from compliance.facts import Actor, Evolve, Role
-from storage import destructions, due, shredding
+from storage import complaint_words, destructions, due, shredding
 from storage.context import SYSTEM, Context, new_id
 from storage.database import SKEW_STOPS_S, server_clock_skew
 from storage.destructions import Method, Record, Why
@@ -57,6 +57,7 @@ class Done(Evolve):
     recordings: int = 0
     contacts: int = 0
     refusals: int = 0
+    complaints: int = 0
     held: int = 0
     waiting: int = 0
     what: Mapping[str, int] = field(default_factory=dict)  # rows by table
@@ -116,9 +117,10 @@ class Retention:
         waiting = self._complete(objects, step)
         contacts = self._purge_contacts(terms, by, now, what, step)
         refusals = self._purge_refusals(by, now, what, step)
+        complaints = self._wipe_complaints(terms, by, now, what)
         with context.write() as session:
             held = due.held(session, terms, now)
-            done = Done(now, begun, contacts, refusals, held, waiting, what)
+            done = Done(now, begun, contacts, refusals, complaints, held, waiting, what)
             context.log(
                 session,
                 _RUN,
@@ -127,6 +129,7 @@ class Retention:
                 recordings=begun,
                 contacts=contacts,
                 refusals=refusals,
+                complaints=complaints,
                 held=held,
                 waiting=waiting,
             )
@@ -415,6 +418,17 @@ class Retention:
         step("refusals committed")
         _count(what, rows)
         return len(found)
+
+    # ------------------------------------------------------------ complaints
+
+    def _wipe_complaints(self, terms: Terms, by: str, now: datetime, what: dict[str, int]) -> int:
+        """The words of complaints that were closed a recording's term ago."""
+        with self._context.write() as session:
+            take_turn(session)
+            count = complaint_words.wipe_over(self._context, session, terms, by, now)
+        if count:
+            _count(what, {"complaints": count})
+        return count
 
 
 def check_server_clock(engine: Engine, clock: Clock) -> None:

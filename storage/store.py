@@ -24,6 +24,7 @@ from storage.attempts import Attempts, Caps
 from storage.calls import AccessReason, Calls
 from storage.campaigns import Campaigns, CampaignState
 from storage.cases import Cases
+from storage.complaints import Complaints
 from storage.checks import Checks
 from storage.contacts import Contacts, ImportResult
 from storage.context import SYSTEM, Context, translated
@@ -167,6 +168,7 @@ class Store:
         calls, listing = Calls(context), Listing(context)
         self.subjects = Subjects(context, leases.settle_expired)
         self.holds = Holds(context)
+        self.complaints = Complaints(context, self.refusals, self.holds)
         self.retention = Retention(context, leases.settle_expired)
 
         # The path of a call, in its order.

@@ -20,8 +20,10 @@ from sqlalchemy.orm import Session
 
 from compliance.errors import BadInput, StorageError, TooEarlyToDestroy
 from compliance.facts import Actor, Consent, Evolve, Number, Outcome, RefusalRecord, Role
-from storage import destructions, due, shredding
+from storage import complaint_words, destructions, due, shredding
 from storage.campaigns import finish_if_exhausted
+from storage.complaint_tables import ComplaintRow
+from storage.complaint_words import HeldComplaint, complaints_of
 from storage.context import SYSTEM, Context, new_id
 from storage.destructions import Why
 from storage.dialects import Guarded, insert_or_ignore, lock
@@ -110,6 +112,7 @@ class Held(Evolve):
     refused_by_gate: int
     tester_since: datetime | None  # lab homes: a confirmed URI
     destructions: tuple[HeldDestruction, ...]
+    complaints: tuple[HeldComplaint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +173,7 @@ class Subjects:
                     select(LabTester.confirmed_at).where(LabTester.number_index == index)
                 ),
                 destructions=self._destructions(session, index),
+                complaints=complaints_of(context, session, index),
             )
 
     def _contacts(self, session: Session, index: bytes) -> tuple[HeldContact, ...]:
@@ -269,8 +273,9 @@ class Subjects:
                     session, "withdrawal.again", SYSTEM, context.clock.wall(), erased=record
                 )
         with context.read() as session:
-            known = union(*(select(t.number_index) for t in (ContactRow, LabTester, AttemptRow)))
-            indexes = [bytes(index) for index in session.scalars(known)]
+            tables = (ContactRow, LabTester, AttemptRow, ComplaintRow)
+            known = union(*(select(t.number_index) for t in tables))
+            indexes = [bytes(index) for index in session.scalars(known) if index is not None]
             index = next((i for i in indexes if self._named(record, commitment, i)), None)
             if index is None:
                 return False
@@ -330,6 +335,7 @@ class Subjects:
                 "lab_testers": _run(
                     session, delete(LabTester).where(LabTester.number_index == index)
                 ),
+                "complaints": complaint_words.wipe_number(session, index, now),
             }
             person_gone = any(what.values())
             kept, objects = self._erase_calls(session, index, keep_until, by, now, what)

@@ -19,6 +19,7 @@ ALLOWED = {
     "storage": (
         "compliance.facts",
         "compliance.calendar",  # months, for terms
+        "compliance.complaints",  # clock and routing
         "compliance.canonical",  # what a decision is bound to, kept for a dispute
         "compliance.permits",
         "compliance.errors",

@@ -23,6 +23,8 @@ NO_DATA = {
     "agents add", "agents on", "agents off", "callbacks close", "ledger export", "ledger key",
     "models install", "keys new", "keys passphrase", "keys retire",
     "hold lift",
+    "complaint assign", "complaint answer", "complaint remedy", "complaint close", "case note",
+    "case close",
 }  # fmt: skip
 
 
