@@ -15,7 +15,8 @@ from rich.console import Console
 
 from compliance.errors import BadInput
 from compliance.facts import Actor, HomeKind, LineFacts, Number, Role, SourceKind
-from console import homes, simulators, submissions
+from compliance.paperwork import SupplierFacts
+from console import demo_papers, homes, simulators, submissions
 from console.homes import Opened
 from console.messages import text
 from dialer.policies import load_rulebook
@@ -29,6 +30,7 @@ COMPANY = "星辰公司"
 CALLER_ID = "4008887686"
 PURPOSE = "membership"
 LINE = "simulator"
+SUPPLIER, SUPPLIER_COMPANY = "simulators", "模拟线路公司"
 MARKER = "DEMO"  # a file of this name marks a folder that may be made anew
 _EVERYBODYS = "everybody's password: "
 PROCESSES, MAX_CALLS = 2, 6  # a person's telephone takes a slot beside these
@@ -199,8 +201,13 @@ def sign_script(it: Opened, staff: Staff) -> tuple[ScriptVersion, RenderedScript
 
 
 def add_line(it: Opened, staff: Staff, address: str) -> None:
-    """The one line of a demo home: it leads to the simulator."""
-    far = it.clock.wall() + timedelta(days=1)
+    """The one line of a demo home, and the papers it needs: it leads to the simulator."""
+    now, objects = it.clock.wall(), it.home.open_objects()
+    far = now + timedelta(days=1)
+    demo_papers.add_supplier(
+        it.store, objects, staff.officer, SUPPLIER, company=SUPPLIER_COMPANY, now=now
+    )
+    demo_papers.declare_purpose(it.store, objects, staff.officer, PURPOSE)
     it.store.lines.add_line(
         staff.administrator,
         LineFacts(
@@ -213,6 +220,7 @@ def add_line(it: Opened, staff: Staff, address: str) -> None:
             registered_until=far,
             filed_until=far,
             plaintext_exception_until=far,
+            supplier=SupplierFacts(id=SUPPLIER),
         ),
     )
 

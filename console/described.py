@@ -118,6 +118,14 @@ EXAMPLE: dict[str, Any] = {
         "state": "running",
         "launched_by": "operator-1",
         "compliance_officer": "officer-1",
+        "papers": {
+            "created_by": "operator-1",
+            "purpose_declared": True,
+            "content": "00",
+            "assessed": "00",
+            "assessed_by": "officer-1",
+            "assessed_at": "2026-10-20T09:00:00+08:00",
+        },
     },
     "lines": [
         {
@@ -131,6 +139,16 @@ EXAMPLE: dict[str, Any] = {
             "filed_until": "2027-06-30T00:00:00+08:00",
             "encrypted": True,
             "own_number": {"number": "+861055550000", "calls": 12},
+            "supplier": {
+                "id": "supplier-1",
+                "licence": "B24",
+                "licence_until": "2027-06-30T00:00:00+08:00",
+                "certificate_until": "2027-06-30T00:00:00+08:00",
+                "checklist": ["encryption", "script_review", "block_response"],
+                "checklist_until": "2027-06-30T00:00:00+08:00",
+                "contract_until": "2027-06-30T00:00:00+08:00",
+                "clauses": ["our_duties", "their_duties", "indemnity"],
+            },
         }
     ],
 }

@@ -232,7 +232,7 @@ def file_paper(
     data = _content(file)
     paper, name, now = new_id(), new_name(), context.clock.wall()
     digest = hashlib.sha256(data).hexdigest()
-    wrapped = _put(context, objects, name, paper, data)
+    wrapped, sealed = _put(context, objects, name, paper, data)
     try:
         with context.write() as session:
             _owner_id(session, owner_kind, owner)
@@ -266,6 +266,8 @@ def file_paper(
                 owner_kind=owner_kind,
                 owner=owner,
                 sha256=digest,
+                # So the ledger's verifier finds a file that was altered or is gone.
+                objects=[_object(name, sealed, digest)],
                 until=valid_until.isoformat() if valid_until else "",
             )
     except BaseException:
@@ -372,7 +374,10 @@ def opened(context: Context, objects: Objects, row: PaperRow) -> bytes:
     return data
 
 
-def _put(context: Context, objects: Objects, name: str, paper: str, data: bytes) -> bytes:
+def _put(
+    context: Context, objects: Objects, name: str, paper: str, data: bytes
+) -> tuple[bytes, bytes]:
+    """The wrapped key, and what was put."""
     bound = key_context(context.tenant, paper)
     key, nonce = os.urandom(KEY_BYTES), os.urandom(NONCE_BYTES)
     sealed = bytes([VERSION]) + nonce + AESGCM(key).encrypt(nonce, data, bound)
@@ -380,7 +385,12 @@ def _put(context: Context, objects: Objects, name: str, paper: str, data: bytes)
         draft.write(sealed)
         draft.flush()
         objects.put(name, Path(draft.name))
-    return context.keyring.wrap(key, bound)
+    return context.keyring.wrap(key, bound), sealed
+
+
+def _object(name: str, sealed: bytes, digest: str) -> list[str | int | bool]:
+    """A row of ``objects`` as ``docs/formats/ledger.md`` has it."""
+    return [name, hashlib.sha256(sealed).hexdigest(), digest, "paper", 0, len(sealed), 0, True]
 
 
 def _content(file: Path) -> bytes:

@@ -31,8 +31,10 @@ from compliance.facts import (
     TranscriptLine,
 )
 from compliance.gate import authorize
+from compliance.paperwork import SupplierFacts
 from compliance.permits import Permit, Refusal
 from console import cli, homes
+from console.demo_papers import add_supplier, declare_purpose
 from console.homes import Opened
 from dialer.policies import load_rulebook
 from storage.objects import FolderObjects
@@ -143,8 +145,11 @@ def _campaign(it: Opened, people: dict[Role, Actor], root: Path) -> None:
     until = it.clock.wall() + timedelta(days=10, hours=1)
     simulator = LineFacts(
         "simulator", "simulator", "simulator", "127.0.0.1:5062", "4008887686",
-        plaintext_exception_until=until,
+        plaintext_exception_until=until, supplier=SupplierFacts(id="supplier1"),
     )  # fmt: skip
+    officer, objects = people[Role.COMPLIANCE], it.home.open_objects()
+    add_supplier(store, objects, officer, "supplier1", company="星线", now=it.clock.wall())
+    declare_purpose(store, objects, officer, "membership")
     store.lines.add_line(people[Role.ADMIN], simulator)
     path = root.parent / f"{root.name}.csv"
     rows = [row(f"1390000010{n}", name="王小明", **_CONSENT) for n in (1, 2, 4)]

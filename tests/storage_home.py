@@ -32,7 +32,9 @@ from compliance.facts import (
     TranscriptLine,
 )
 from compliance.gate import authorize
+from compliance.paperwork import SupplierFacts
 from compliance.permits import Permit, Refusal
+from console.demo_papers import add_supplier, declare_purpose
 from dialer.policies import load_rulebook
 from storage.contact_rows import COLUMNS
 from storage.context import Context
@@ -46,6 +48,7 @@ from tests.databases import Databases
 START = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)  # Tuesday, 10:00 in Shanghai
 RULEBOOK = load_rulebook(["cn_seed"])
 TENANT, COMPANY, PURPOSE = "test", "Candor Test", "product_info"
+SUPPLIER = "supplier1"
 PASSWORD = "correct horse"
 DIGEST = hashlib.sha256(b"x").hexdigest()
 ROLES = {
@@ -65,6 +68,7 @@ LINE = LineFacts(
     registered_until=START + timedelta(days=365),
     filed_until=START + timedelta(days=365),
     encrypted=True,
+    supplier=SupplierFacts(id=SUPPLIER),
 )
 
 
@@ -273,6 +277,10 @@ def build(path: Path, databases: Databases, kind: HomeKind = HomeKind.PRODUCTION
     for name, role in ROLES.items():
         if name != "admin":
             store.people.add_person(admin, name, PASSWORD, [role])
+    officer = store.people.sign_in("officer", PASSWORD)
+    objects = FolderObjects(path / "objects")
+    add_supplier(store, objects, officer, SUPPLIER, company="Candor Lines", now=clock.wall())
+    declare_purpose(store, objects, officer, PURPOSE)
     engine.dispose()
 
 

@@ -34,7 +34,9 @@ def test_what_the_gate_learns_of_campaign_and_lines(home: TestHome) -> None:
     assert request.campaign.company == home.store.company
     assert request.campaign.launched_by == home.actors["operator"].id
     assert request.campaign.compliance_officer == home.actors["officer"].id
-    assert request.lines == (LINE,)
+    [line] = request.lines
+    assert line.evolve(supplier=LINE.supplier, own_number=LINE.own_number) == LINE
+    assert (line.supplier.id, line.supplier.licence) == (LINE.supplier.id, "B24")
     assert home.store.line_transport("line1") == {"password": "line secret"}
     stored = b"".join(p.read_bytes() for p in home.path.glob("candor.db*"))
     assert b"line secret" not in stored
