@@ -23,6 +23,7 @@ from compliance.paperwork import (
     SupplierFacts,
 )
 from compliance.registries import RegistryLookUp
+from compliance.standing import NO_STANDING, Standing
 
 # ---------------------------------------------------------------- people
 
@@ -282,6 +283,7 @@ class DialRequest(Evolve):
     stopped_at: datetime | None = None  # the platform-wide emergency stop in force
     clock_ahead_s: float | None = None  # this machine against the database's; None: not measured
     registries: tuple[RegistryLookUp, ...] = ()  # do-not-call lists, each looked up
+    standing: Standing = NO_STANDING  # adopted law, exams (G1, G4)
     salt: str = field(default="", repr=False)  # random: the hash in the ledger cannot be guessed
 
 
@@ -397,6 +399,7 @@ class TranscriptLine(Evolve):
     interrupted_at_ms: int | None = None  # the bot was cut off here; ``text`` is what was heard
     confidence: float | None = None
     mark: str = ""  # disclosure, purpose, recording_notice, way_out, question, farewell …
+    flags: tuple[str, ...] = ()  # requirements its words touch; the bot's: of what it did not say
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,6 +155,8 @@ class Profile(Evolve):
     keep_min_months: int
     keep_max_days_over: int  # days after the minimum by which a recording is gone
     synthetic_voice_label: bool
+    exam: bool  # whoever launches and answers for a call passed the exam (G4)
+    adopted_law: bool  # a compliance officer adopted the rulebook in use (T2)
     registries: tuple[Registry, ...]
     abandonment: Abandonment | None
     line_papers: tuple[str, ...]
@@ -204,6 +206,8 @@ def parse_profile(data: Mapping[str, object]) -> Profile:
         keep_min_months=recording.integer("keep_min_months", high=1200),
         keep_max_days_over=recording.integer("keep_max_days_over", high=3660),
         synthetic_voice_label=fields.flag("synthetic_voice_label"),
+        exam=fields.flag("exam"),
+        adopted_law=fields.flag("adopted_law"),
         registries=tuple(_registry(part) for part in fields.sections("registries")),
         abandonment=(
             _abandonment(fields.section("abandonment")) if fields.has("abandonment") else None

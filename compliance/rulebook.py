@@ -47,6 +47,8 @@ class Policy:
     keep_min_months: int
     keep_max_days_over: int
     synthetic_voice_label: bool
+    exam: bool
+    adopted_law: bool
     registries: tuple[Registry, ...]
     abandonment: Abandonment | None
     line_papers: frozenset[str]
@@ -191,6 +193,8 @@ def combine(profiles: Sequence[Profile]) -> Policy:
         keep_min_months=max(p.keep_min_months for p in profiles),
         keep_max_days_over=min(p.keep_max_days_over for p in profiles),
         synthetic_voice_label=any(p.synthetic_voice_label for p in profiles),
+        exam=any(p.exam for p in profiles),
+        adopted_law=any(p.adopted_law for p in profiles),
         registries=tuple(registries[name] for name in sorted(registries)),
         abandonment=(
             Abandonment(

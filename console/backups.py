@@ -282,7 +282,7 @@ class _Restoring:
             engine, keyring, node=node, clock=clock, backup=made, sha256=sha256, lost=lost
         )
         store = Store(engine, keyring, node=node, clock=clock)
-        objects, terms = home.open_objects(), load_terms(home.settings)
+        objects, terms = home.open_objects(), load_terms(home)
         replayed = restoring.replay(store, objects, log, terms)
         further = FurtherAnchors(engine, keyring, anchors[1:])
         origin = f"candor/{store.tenant}"

@@ -12,6 +12,7 @@ from typing import Any
 from compliance.canonical import restore
 from compliance.errors import BadInput
 from compliance.facts import DialRequest, Evolve
+from compliance.rulebook import Rulebook
 from console.inputs import read_time
 from storage.numbers import normalise, timezone_of
 
@@ -31,6 +32,10 @@ _ASSUMED: dict[str, Any] = {
 no clock is off."""
 
 
+IN_USE = "in_use"
+"""Written for the adopted law's digest: the law the call is judged under is the adopted one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Described(Evolve):
     """What was described, and under which law and when it is judged."""
@@ -38,6 +43,13 @@ class Described(Evolve):
     request: DialRequest
     profiles: tuple[str, ...]
     at: datetime
+
+    def under(self, law: Rulebook) -> DialRequest:
+        """The request, once it is known under which law it is judged."""
+        request = self.request
+        if request.standing.adopted_law != IN_USE:
+            return request
+        return request.evolve(standing=request.standing.evolve(adopted_law=law.digest))
 
 
 def read(document: str, *, at: datetime, profiles: Sequence[str]) -> Described:
@@ -151,5 +163,10 @@ EXAMPLE: dict[str, Any] = {
             },
         }
     ],
+    "standing": {
+        "adopted_law": IN_USE,
+        "launcher_exam_until": "2027-06-30T00:00:00+08:00",
+        "officer_exam_until": "2027-06-30T00:00:00+08:00",
+    },
 }
 """A description that the default profile permits, to begin from."""

@@ -23,7 +23,7 @@ from console import evidence_stamp, report_page, run, wav
 from console.evidence_stamp import PackStamp
 from console.homes import Opened
 from console.messages import LANGUAGES, text
-from dialer.policies import load_rulebook
+from dialer.law import rulebook_of
 from storage import packs, verify
 from storage.evidence import Dossier
 from storage.recordings import open_recording
@@ -73,7 +73,7 @@ def write(
     dossier = it.store.evidence.gather(actor, call, reason)
     members = dict(dossier.members)
     if RULEBOOK not in members:  # decided before texts were kept: the one in force may be it
-        current = load_rulebook(it.home.settings.policy.profiles)
+        current = rulebook_of(it.home, it.store)
         if current.digest == dossier.report.decision.rulebook:
             members[RULEBOOK] = current.text
     sealed: dict[str, Any] | None = None

@@ -137,7 +137,7 @@ class HomeCheckup:
     # ------------------------------------------------------------ rules
 
     def _rulebook(self) -> Rulebook:
-        return load_rulebook(self.home.settings.policy.profiles)
+        return load_rulebook(self.home.settings.policy.profiles, self.home.policies)
 
     def _policy(self) -> Iterator[Diagnosis]:
         rulebook = self._rulebook()
@@ -324,7 +324,7 @@ class HomeCheckup:
             yield ok("rows")
 
     def _retention(self, store: Store) -> Iterator[Diagnosis]:
-        found = store.retention.report(load_terms(self.home.settings))
+        found = store.retention.report(load_terms(self.home))
         if found.overdue:
             yield fail("retention", "overdue", count=found.overdue)
         elif found.waiting:

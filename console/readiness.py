@@ -22,7 +22,7 @@ def check(home: Home) -> None:
     Raises:
         ConfigError, PolicyError: names the setting, what is wrong and how to mend it.
     """
-    load_rulebook(home.settings.policy.profiles)
+    load_rulebook(home.settings.policy.profiles, home.policies)
     for found in (*sip_faults(home), *model_faults(home), *socket_faults(home)):
         raise found
 

@@ -11,10 +11,11 @@ from typing import Any
 import yaml
 
 from compliance import rulebook, wording
+from compliance.calendar import Calendar
 from compliance.errors import ConfigError, PolicyError
 from compliance.rulebook import Rulebook
 from compliance.wording import Lexicon
-from dialer.settings import PolicySettings, Settings
+from dialer.settings import Home, PolicySettings
 from storage.terms import Terms
 from voicebot.words import WordCheck
 
@@ -22,6 +23,7 @@ LANGUAGES = ("zh", "en")
 # The same safe loader, ten times as fast where libyaml is built in: packs hold many words.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+_LARGEST_PROFILE = 64 << 10  # bytes
 _CONTACT_MARGIN_DAYS = 2  # contacts go so much earlier than they must: a failed night does no harm
 
 
@@ -45,18 +47,64 @@ def known(folder: str = "policies") -> list[str]:
     return sorted(f.name.removesuffix(".yaml") for f in files if f.name.endswith(".yaml"))
 
 
-def load_rulebook(profiles: Sequence[str]) -> Rulebook:
+def load_rulebook(
+    profiles: Sequence[str], own: Path | None = None, imported: Sequence[Calendar] = ()
+) -> Rulebook:
     """The strictest combination of ``profiles`` with every calendar we ship.
+
+    ``own`` is the folder of a home's own profiles, which only add to one of ours: together
+    they can but be stricter. An ``imported`` calendar replaces ours of its region and year.
 
     Raises:
         PolicyError: a profile or calendar is missing or broken; nothing may be dialed.
     """
     if not profiles:
         raise PolicyError("no policy profile is set", field="policy.profiles")
-    return rulebook.parse(
-        [_read("policies", name) for name in profiles],
+    shipped, homes_own = known(), own_profiles(own)
+    named = [name for name in profiles if name in homes_own]
+    if named and not any(name in shipped for name in profiles):
+        raise PolicyError(
+            f"{named[0]} is this home's own and stands alone",
+            field="policy.profiles",
+            remedy=f"name one that comes with Candor beside it: {', '.join(shipped)}",
+        )
+    read = rulebook.parse(
+        [_own_profile(homes_own[n]) if n in homes_own else _read("policies", n) for n in profiles],
         [_read("calendars", name) for name in known("calendars")],
     )
+    return read.with_calendars(imported) if imported else read
+
+
+def own_profiles(folder: Path | None) -> dict[str, Path]:
+    """The profiles in a home's folder, by name; there need not be a folder.
+
+    Raises:
+        PolicyError: one has the name of a profile that comes with Candor.
+    """
+    if folder is None or not folder.is_dir():
+        return {}
+    found = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    for name in known():
+        if name in found:
+            raise PolicyError(
+                "is the name of a profile that comes with Candor",
+                field=f"policies/{name}.yaml",
+                remedy="give the file and its id another name",
+            )
+    return found
+
+
+def _own_profile(path: Path) -> Any:
+    where = f"policies/{path.name}"
+    try:
+        if path.stat().st_size > _LARGEST_PROFILE:
+            raise PolicyError("is too large for a profile", field=where)
+        data = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise PolicyError("not YAML", field=where, remedy=str(error).splitlines()[0]) from None
+    if not isinstance(data, dict) or data.get("id") != path.stem:
+        raise PolicyError(f"its id must be {path.stem}, as the file's name", field=where)
+    return data
 
 
 def load_lexicon(language: str, own: Path | None = None) -> Lexicon:
@@ -118,13 +166,14 @@ def word_check(language: str, policy: PolicySettings, home: Path | None = None) 
     return WordCheck(load_lexicon(language, own), policy.industry)
 
 
-def load_terms(settings: Settings) -> Terms:
+def load_terms(home: Home) -> Terms:
     """How long what a home keeps is kept: the strictest profile's terms on its own calendar.
 
     Raises:
         PolicyError: a profile cannot be used. ConfigError: an unknown time zone.
     """
-    policy, own = load_rulebook(settings.policy.profiles).policy, settings.retention
+    own = home.settings.retention
+    policy = load_rulebook(home.settings.policy.profiles, home.policies).policy
     return Terms(
         recording_months=policy.keep_min_months,
         recording_days_over=policy.keep_max_days_over,

@@ -107,6 +107,10 @@ class SpeechSettings(_Section):
     models: dict[str, str] = Field(default_factory=lambda: {"zh": "zh-demo", "en": "en-demo"})
 
 
+class CheckSettings(_Section):
+    automatic: bool = True  # every recorded call is checked soon after its end
+
+
 class PolicySettings(_Section):
     profiles: tuple[str, ...] = ("cn_seed",)
     industry: str = "general"
@@ -128,6 +132,7 @@ class Settings(_Section):
     dial: DialSettings = DialSettings()
     speech: SpeechSettings = SpeechSettings()
     policy: PolicySettings = PolicySettings()
+    checks: CheckSettings = CheckSettings()
 
 
 def load(home: Path) -> Settings:
@@ -252,6 +257,11 @@ class Home:
     @property
     def simulator_key(self) -> Path:
         return self.root / "keys" / "sim.pub"
+
+    @property
+    def policies(self) -> Path:
+        """The home's own policy profiles; need not be there."""
+        return self.root / "policies"
 
     @property
     def prompts(self) -> Path:

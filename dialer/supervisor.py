@@ -119,7 +119,7 @@ class Supervisor:
             self._store,
             self._clock,
             objects,
-            load_terms(settings),
+            load_terms(self._home),
             self._settling.look,
             self._stamp if self._stamps is not None else None,
             self._carry if self._sequencer.has_further else None,

@@ -31,6 +31,7 @@ from storage.campaigns import CampaignState, TargetState, finish_if_exhausted
 from storage.context import SYSTEM, Context
 from storage.corrections import correct
 from storage.dialects import Guarded, lock, lock_shared
+from storage.law import adopted_digest
 from storage.leases import drop_lease, own_lease, set_target
 from storage.models import AttemptRow, CampaignRow, GateRefusal, Lease
 from storage.refusals import refusals_of, withdrawn_at
@@ -155,6 +156,8 @@ class Attempts:
             return _Denial("emergency_stop", now)  # due again: claims wait until it is lifted
         if abs(clock_ahead_s(self._context, session)) > MOST_AHEAD_S:
             return _Denial("clock_adrift", now)  # it was set while the call was prepared
+        if adopted_digest(session) != request.standing.adopted_law:
+            return _Denial("rulebook_not_adopted", now)  # another was adopted since the claim
         if changed := changed_papers(session, request, now):
             return _Denial(changed, now)  # due again: the gate looks at them as they are now
         index = self._context.refusal_index(request.contact.number)

@@ -19,6 +19,7 @@ from compliance.errors import NotAllowed, StorageAway, StorageError
 from compliance.facts import Actor, HomeKind, Number, Role
 from storage import ledger, pii
 from storage.database import READ_ONLY, storage_error
+from storage.exam_rows import WITHOUT_EXAM, holds_exam
 from storage.keys import Keyring, length_prefixed
 from storage.models import Home, Person
 
@@ -87,14 +88,19 @@ class Context:
         """Whether this person may do ``kind`` now, by what the database says of them.
 
         Asked of the database so that a person disabled a moment ago, or an actor nobody
-        signed in as, gets nothing. A refusal is written to the ledger.
+        signed in as, gets nothing. All but :data:`~storage.exam_rows.WITHOUT_EXAM` needs a
+        valid exam as well, in a lab home nothing does (G4). A refusal is written to the ledger.
 
         Raises:
-            NotAllowed: none of ``roles`` is theirs.
+            NotAllowed: none of ``roles`` is theirs, or they did not pass the exam.
         """
+        examined = True
         with self.read() as session:
             held = current_roles(session, actor)
-        if actor.tenant == self.tenant and held.intersection(roles):
+            if held and self.home is not HomeKind.LAB and kind not in WITHOUT_EXAM:
+                examined = holds_exam(session, actor.id, self.clock.wall())
+        allowed = actor.tenant == self.tenant and bool(held.intersection(roles))
+        if allowed and examined:
             return
         known = bool(held)
         with self.write() as session:
@@ -104,6 +110,11 @@ class Context:
                 actor.id if known else "unknown",
                 self.clock.wall(),
                 what=kind,
+                lacks="exam" if allowed else "role",
+            )
+        if allowed:
+            raise NotAllowed(
+                f"{kind} is for people with a valid exam (G4)", remedy="candor exam take"
             )
         raise NotAllowed(
             f"{kind} is for: {', '.join(roles)}", remedy="ask somebody who has one of these roles"

@@ -19,6 +19,8 @@ _NOT_THEIRS = frozenset(
         "unproven_data_partner",
         "undeclared_purpose",
         "no_impact_assessment",
+        "untrained_launcher",
+        "rulebook_not_adopted",
     }
 )
 
@@ -82,8 +84,9 @@ def retry_at(decision: Decision, now: datetime) -> datetime | None:
     """When a refused contact is due again in its campaign; None: not again.
 
     Only time mends hours, days and caps: each such finding says when. A line that
-    is down, or a platform that is stopped, is not the contact's fault: it is tried
-    again in five minutes.
+    is down, a platform that is stopped, law nobody adopted, people without an exam: none
+    is the contact's fault. It is tried again in five minutes, or when the first of our own
+    numbers has room again (C4b).
     """
     refusing = [f for f in decision.refusing if not f.line and f.rule not in _NOT_THEIRS]
     times = [f.earliest for f in refusing if f.earliest is not None]

@@ -20,6 +20,7 @@ from storage.lines import lines_of
 from storage.models import Batch, CampaignRow, ContactRow, Target
 from storage.numbers import timezone_of
 from storage.requests import contact_of, contact_rows, request_of, requests_for
+from storage.standing import standing_of
 
 _AT_ONCE = 200  # contacts opened at a time
 _READERS = (Role.OPERATOR, Role.COMPLIANCE, Role.AUDITOR)
@@ -74,7 +75,8 @@ class Previews:
                 stranger = Contact(STRANGER, number, timezone=timezone_of(number))
                 (request,) = requests_for(context, session, campaign, {new_id(): stranger}, now)
             facts = as_started(session, campaign, actor)
-        return Looked(request.evolve(campaign=facts), inside, facts.state != campaign.state)
+            request = request.evolve(campaign=facts, standing=standing_of(session, facts))
+        return Looked(request, inside, facts.state != campaign.state)
 
     def due(self, campaign_id: str) -> int:
         """How many contacts of a campaign still wait for their turn."""
@@ -113,11 +115,12 @@ class Previews:
         with context.read() as session:
             campaign = _campaign(session, campaign_id)
             facts = as_started(session, campaign, actor)
+            standing = standing_of(session, facts)
             rows = session.execute(query.execution_options(yield_per=_AT_ONCE))
             for part in rows.partitions():
                 people = {new_id(): contact_of(context, row, batch) for row, batch in part}
                 for request in requests_for(context, session, campaign, people, now):
-                    yield request.evolve(campaign=facts)
+                    yield request.evolve(campaign=facts, standing=standing)
 
 
 def _campaign(session: Session, campaign_id: str) -> CampaignRow:

@@ -34,6 +34,7 @@ from storage.purposes import campaign_papers
 from storage.refusals import refusals_by, withdrawals_by
 from storage.registries import look_up
 from storage.scripts import load_version
+from storage.standing import standing_of
 from storage.stops import stopped_at
 from storage.suppliers import partner_of
 from storage.testers import allow_list
@@ -101,6 +102,7 @@ def requests_for(
     partners = _partners(session, people.values(), now)
     lines = with_own_numbers(session, lines_of(session, campaign.id, now), now)
     stopped, clock_ahead = stopped_at(session), clock_ahead_s(context, session)
+    standing = standing_of(session, facts)
     return [
         DialRequest(
             attempt_id=attempt,
@@ -119,6 +121,7 @@ def requests_for(
             stopped_at=stopped,
             clock_ahead_s=clock_ahead,
             registries=registries[refusal],
+            standing=standing,
         )
         for (attempt, contact), index, refusal in zip(people.items(), indexes, hidden, strict=True)
     ]

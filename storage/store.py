@@ -29,9 +29,11 @@ from storage.checks import Checks
 from storage.contacts import Contacts, ImportResult
 from storage.context import SYSTEM, Context, translated
 from storage.evidence import Evidence
+from storage.exams import Exams
 from storage.holds import Holds
 from storage.journal import Journal
 from storage.keys import Keyring
+from storage.law import Law
 from storage.leases import Leases
 from storage.lines import Lines
 from storage.listing import CallRow, GateRefusalRow, Listing
@@ -53,6 +55,7 @@ from storage.subjects import Subjects
 from storage.suppliers import Partners, Suppliers
 from storage.testers import Testers
 from storage.tickets import Tickets
+from storage.trainings import Trainings
 from storage.watching import Watching
 
 __all__ = [
@@ -155,6 +158,9 @@ class Store:
         self.stops = Stops(context)
         self.previews = Previews(context)
         self.rulebooks = Rulebooks(context)
+        self.law = Law(context)
+        self.exams = Exams(context)
+        self.trainings = Trainings(context)
         self.rechecks = Rechecks(context)
         self.checks = Checks(context)
         self.reports = Reports(context)

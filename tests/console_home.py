@@ -36,9 +36,11 @@ from compliance.permits import Permit, Refusal
 from console import cli, homes
 from console.demo_papers import add_supplier, declare_purpose
 from console.homes import Opened
+from dialer.law import rulebook_of
 from dialer.policies import load_rulebook
 from storage.objects import FolderObjects
 from storage.recordings import RecordingWriter
+from tests.exams import adopt, pass_exam
 from tests.storage_home import row, write_csv
 
 COMPANY = "星辰公司"
@@ -128,6 +130,8 @@ def _hire(it: Opened) -> dict[Role, Actor]:
     for role in ROLES:
         it.store.people.add_person(people.get(Role.ADMIN), role, _PASSWORD, [role])
         people[role] = it.store.people.sign_in(role, _PASSWORD)
+    pass_exam(it.store, *people.values())
+    adopt(it.store, people[Role.COMPLIANCE], rulebook_of(it.home, it.store))
     return people
 
 

@@ -44,6 +44,7 @@ from storage.objects import FolderObjects
 from storage.recordings import RecordingWriter
 from storage.store import ScriptVersion, Store, init_home
 from tests.databases import Databases
+from tests.exams import adopt, pass_exam
 
 START = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)  # Tuesday, 10:00 in Shanghai
 RULEBOOK = load_rulebook(["cn_seed"])
@@ -274,9 +275,13 @@ def build(path: Path, databases: Databases, kind: HomeKind = HomeKind.PRODUCTION
     store = Store(engine, keyring, node="node1", clock=clock)
     store.people.add_person(None, "admin", PASSWORD, [Role.ADMIN])
     admin = store.people.sign_in("admin", PASSWORD)
+    people = {"admin": admin}
     for name, role in ROLES.items():
         if name != "admin":
-            store.people.add_person(admin, name, PASSWORD, [role])
+            person = store.people.add_person(admin, name, PASSWORD, [role])
+            people[name] = Actor(person, name, frozenset({role}), TENANT)
+    pass_exam(store, *people.values())
+    adopt(store, people["officer"], RULEBOOK)
     officer = store.people.sign_in("officer", PASSWORD)
     objects = FolderObjects(path / "objects")
     add_supplier(store, objects, officer, SUPPLIER, company="Candor Lines", now=clock.wall())

@@ -10,9 +10,17 @@ from compliance.rules.line import LINE_RULES as OF_LINES
 from compliance.rules.number import NUMBER_RULES
 from compliance.rules.own_numbers import OWN_NUMBER_RULES
 from compliance.rules.papers import PAPER_RULES, SUPPLIER_RULES
+from compliance.rules.standing import STANDING_RULES
 from compliance.rules.timing import TIMING_RULES
 
-RULES: tuple[Rule, ...] = CAMPAIGN_RULES + PAPER_RULES + CONSENT_RULES + NUMBER_RULES + TIMING_RULES
+RULES: tuple[Rule, ...] = (
+    CAMPAIGN_RULES
+    + STANDING_RULES
+    + PAPER_RULES
+    + CONSENT_RULES
+    + NUMBER_RULES
+    + TIMING_RULES
+)
 LINE_RULES: tuple[LineRule, ...] = OF_LINES + SUPPLIER_RULES + OWN_NUMBER_RULES
 
 __all__ = ["LINE_RULES", "RULES", "Breach", "LineRule", "Rule"]

@@ -25,6 +25,7 @@ from console.commands.common import (
 )
 from console.inputs import FROM_STDIN, read_number, read_time
 from console.messages import text
+from dialer.law import rulebook_of
 from dialer.policies import load_rulebook
 
 DEFAULT_LAW = ("cn_seed",)
@@ -53,7 +54,7 @@ def gate_explain(
     with homes.opened(home, passphrase()) as it:
         actor = homes.signed_in(it)
         when = read_time(at) if at else it.clock.wall()
-        rulebook = load_rulebook(it.home.settings.policy.profiles)
+        rulebook = rulebook_of(it.home, it.store)
         found = gate_view.explain(it, actor, campaign, read_number(it, number), rulebook, when)
         language = it.home.settings.language
     if as_json:
@@ -89,8 +90,9 @@ def gate_try(
         return
     call = described.read(_document(file), at=datetime.now(UTC), profiles=profile or DEFAULT_LAW)
     rulebook = load_rulebook(call.profiles)
-    decision = gate.recheck(call.request, rulebook, call.at)
-    when = gate.earliest(call.request, rulebook, call.at)
+    request = call.under(rulebook)
+    decision = gate.recheck(request, rulebook, call.at)
+    when = gate.earliest(request, rulebook, call.at)
     if as_json:
         print_json(gate_view.decision_json(decision, when, language))
     else:

@@ -23,7 +23,7 @@ from console.commands.common import (
     utc,
 )
 from console.messages import text
-from dialer.policies import load_rulebook
+from dialer.law import rulebook_of
 
 lines_app = group("SIP lines and their papers.")
 
@@ -79,7 +79,7 @@ def lines_list(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> 
         homes.signed_in(it)
         lines, now = it.store.lines.lines(), it.clock.wall()
         language = it.home.settings.language
-        asked = load_rulebook(it.home.settings.policy.profiles).policy.line_papers
+        asked = rulebook_of(it.home, it.store).policy.line_papers
     if as_json:
         print_json([_json(line, now, asked) for line in lines])
         return

@@ -19,7 +19,7 @@ from console.commands.common import (
     print_json,
 )
 from console.inputs import read_time
-from dialer.policies import load_rulebook
+from dialer.law import rulebook_of
 
 
 def campaign_preview(
@@ -41,7 +41,7 @@ def campaign_preview(
         actor = homes.signed_in(it)
         campaign = it.store.campaigns.campaign_named(name)
         when = read_time(at) if at else it.clock.wall()
-        rulebook = load_rulebook(it.home.settings.policy.profiles)
+        rulebook = rulebook_of(it.home, it.store)
         requests = it.store.previews.requests(actor, campaign)
         lines = gate_view.proven(it, it.store.previews.lines(campaign))
         due = it.store.previews.due(campaign)

@@ -45,7 +45,7 @@ def retention_report(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = Fals
     """
     with homes.opened(home, passphrase()) as it:
         homes.signed_in(it)
-        found = it.store.retention.report(load_terms(it.home.settings))
+        found = it.store.retention.report(load_terms(it.home))
         last = it.store.retention.last_run()
         language = it.home.settings.language
     if as_json:
@@ -81,7 +81,7 @@ def retention_run(
     """
     with homes.opened(home, passphrase()) as it:
         actor = None if scheduled else homes.signed_in(it)
-        terms, retention = load_terms(it.home.settings), it.store.retention
+        terms, retention = load_terms(it.home), it.store.retention
         language = it.home.settings.language
         if dry_run:
             due = _now(retention.report(terms))

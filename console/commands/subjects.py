@@ -23,7 +23,8 @@ from console.homes import Opened
 from console.inputs import read_number, shown
 from console.messages import text
 from console.subject_view import KeepUntil
-from dialer.policies import load_rulebook, load_terms
+from dialer.law import rulebook_of
+from dialer.policies import load_terms
 from storage.subjects import SubjectReason
 
 
@@ -57,8 +58,8 @@ def subject(
     """
     with homes.opened(home, passphrase()) as it:
         actor = homes.signed_in(it)
-        policy = load_rulebook(it.home.settings.policy.profiles).policy
-        keep = load_terms(it.home.settings).recording_until
+        policy = rulebook_of(it.home, it.store).policy
+        keep = load_terms(it.home).recording_until
         asked = read_number(it, number)
         match wish:
             case Wish.SHOW:

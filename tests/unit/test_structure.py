@@ -18,6 +18,8 @@ ALLOWED = {
     "voicebot": ("compliance",),
     "storage": (
         "compliance.facts",
+        "compliance.exam",  # draws and judges a sitting
+        "compliance.standing",  # what the gate is told of exams and adopted law
         "compliance.calendar",  # months, for terms
         "compliance.complaints",  # clock and routing
         "compliance.canonical",  # what a decision is bound to, kept for a dispute

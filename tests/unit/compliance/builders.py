@@ -34,6 +34,7 @@ from compliance.facts import (
 from compliance.own_numbers import OwnNumber
 from compliance.paperwork import CHECKLIST, CLAUSES, CampaignPapers, PartnerFacts, SupplierFacts
 from compliance.rulebook import Rulebook, parse
+from compliance.standing import Standing
 
 DATA = Path(compliance.__file__).parent / "data"
 # A Tuesday, 10:00 in Shanghai: inside the morning window of a workday.
@@ -72,9 +73,12 @@ def load(path: str) -> Any:
 
 
 def profile_data(name: str = "cn_seed", **changes: Any) -> dict[str, Any]:
-    """A shipped profile as a mapping, with top-level keys replaced."""
+    """A shipped profile as a mapping, with top-level keys replaced.
+
+    Tests change the law at will: it need not be adopted, unless they ask for that.
+    """
     data: dict[str, Any] = load(f"policies/{name}.yaml")
-    return {**data, **changes}
+    return {**data, "adopted_law": False, **changes}
 
 
 def calendar_data() -> list[Mapping[str, Any]]:
@@ -170,6 +174,7 @@ def allowed_request(**changes: Any) -> DialRequest:
         ),
         lines=(line(),),
         clock_ahead_s=0.0,
+        standing=Standing("", _LATER, _LATER),
     )
     inside: dict[str, dict[str, Any]] = {}
     for name in [key for key in changes if "__" in key]:

@@ -19,6 +19,7 @@ from compliance.rules import LINE_RULES, RULES
 from tests.unit.compliance.builders import (
     ALL_PAPERS,
     CAMPAIGN_PAPERS,
+    DATA,
     NOW,
     PARTNER,
     SUPPLIER,
@@ -28,6 +29,7 @@ from tests.unit.compliance.builders import (
     demo_request,
     lab_request,
     line,
+    load,
     refusal,
     rulebook_with,
     shipped_rulebook,
@@ -280,28 +282,6 @@ CASES += [
 ]
 
 
-@pytest.mark.parametrize("licence", ["B24", "B26"])
-def test_either_licence_of_a_supplier_is_accepted(licence: str) -> None:
-    assert recheck(supplied(licence=licence), PAPERS, NOW).permitted
-
-
-def test_a_partner_s_papers_are_asked_of_a_partner_s_contacts_only() -> None:
-    assert recheck(given(), PAPERS, NOW).permitted
-    assert recheck(allowed(), PAPERS, NOW).permitted
-
-
-def test_what_no_profile_asks_for_is_not_asked_for() -> None:
-    bare = allowed(line__supplier=NO_SUPPLIER, campaign__papers=NO_PAPERS)
-    none = {"supplier": [], "partner": [], "declared_purposes": False, "assessment_months": 0}
-    assert recheck(bare, rulebook_with(papers=none), NOW).permitted
-    assert not recheck(bare, rulebook_with(papers={**none, "assessment_months": 1}), NOW).permitted
-
-
-def test_an_assessment_stands_for_its_months_to_the_second() -> None:
-    last = utc(2023, 11, 24, 2, 0, 1)
-    assert recheck(assessed(assessed_at=last), PAPERS, NOW).permitted
-
-
 TPS = rulebook_with(registries=[{"name": "TPS", "max_age_days": 28}])
 
 
@@ -325,6 +305,56 @@ CASES += [
     Case("own_number_over_cap", "reached", own(calls=5, oldest=NOW - HOUR, day_cap=5)),
     Case("own_number_resting", "until", own(rest_until=SOON)),
 ]
+
+EXAMINED = rulebook_with(exam=True)
+ADOPTED = rulebook_with(adopted_law=True)
+
+CASES += [
+    Case("untrained_launcher", "launcher", allowed(standing__launcher_exam_until=None), EXAMINED),
+    Case("untrained_launcher", "launcher", allowed(standing__launcher_exam_until=NOW), EXAMINED),
+    Case("untrained_launcher", "officer", allowed(standing__officer_exam_until=None), EXAMINED),
+    Case("untrained_launcher", "officer", allowed(standing__officer_exam_until=NOW), EXAMINED),
+    Case("rulebook_not_adopted", "never", allowed(), ADOPTED),
+    Case("rulebook_not_adopted", "other", allowed(standing__adopted_law=CN.digest), ADOPTED),
+]
+
+
+def test_the_exam_counts_to_the_second_and_adopted_law_by_its_digest() -> None:
+    second = NOW + timedelta(seconds=1)
+    exams = {"launcher_exam_until": second, "officer_exam_until": second}
+    held = allowed(**{f"standing__{name}": until for name, until in exams.items()})
+    assert recheck(held, EXAMINED, NOW).permitted
+    assert recheck(allowed(standing__adopted_law=ADOPTED.digest), ADOPTED, NOW).permitted
+
+
+def test_every_profile_but_the_lab_s_asks_for_exam_and_adopted_law() -> None:
+    for path in sorted((DATA / "policies").glob("*.yaml")):
+        profile = load(f"policies/{path.name}")
+        asked = path.stem != "lab"
+        assert (profile["exam"], profile["adopted_law"]) == (asked, asked)
+
+
+@pytest.mark.parametrize("licence", ["B24", "B26"])
+def test_either_licence_of_a_supplier_is_accepted(licence: str) -> None:
+    assert recheck(supplied(licence=licence), PAPERS, NOW).permitted
+
+
+def test_a_partner_s_papers_are_asked_of_a_partner_s_contacts_only() -> None:
+    assert recheck(given(), PAPERS, NOW).permitted
+    assert recheck(allowed(), PAPERS, NOW).permitted
+
+
+def test_what_no_profile_asks_for_is_not_asked_for() -> None:
+    bare = allowed(line__supplier=NO_SUPPLIER, campaign__papers=NO_PAPERS)
+    none = {"supplier": [], "partner": [], "declared_purposes": False, "assessment_months": 0}
+    assert recheck(bare, rulebook_with(papers=none), NOW).permitted
+    assert not recheck(bare, rulebook_with(papers={**none, "assessment_months": 1}), NOW).permitted
+
+
+def test_an_assessment_stands_for_its_months_to_the_second() -> None:
+    last = utc(2023, 11, 24, 2, 0, 1)
+    assert recheck(assessed(assessed_at=last), PAPERS, NOW).permitted
+
 
 LINE_NAMES = {rule.name for rule in LINE_RULES}
 
