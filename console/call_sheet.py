@@ -13,10 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from compliance.facts import Decision, Evolve, Finding, HomeKind
-from console import run
+from console import check_view, run
 from console.figures import pdd_ms, span_ms
 from console.homes import Opened
 from console.messages import finding_text, text
+from storage.checks import FAILED, PASSED, StoredCheck
 from storage.journal import JournalEntry
 from storage.listing import CallRow, GateRefusalRow
 
@@ -32,6 +33,7 @@ class CallSheet(Evolve):
     decision: Decision
     entries: tuple[JournalEntry, ...]
     demo: bool
+    check: StoredCheck | None = None  # the newest one of a recorded call
 
     @property
     def tracks(self) -> tuple[str, ...]:
@@ -41,6 +43,15 @@ class CallSheet(Evolve):
             if entry.kind in ("call.finish", "recording.recover"):
                 kept = [str(row[3]) for row in entry.body.get("objects", ())]
         return tuple(kept)
+
+    @property
+    def wording(self) -> tuple[str, ...]:
+        """Whose words touched which requirement, by the ledger: ``agent:S8``."""
+        found: list[str] = []
+        for entry in self.entries:
+            if entry.kind == "call.finish":
+                found = [str(pair) for pair in entry.body.get("wording", ())]
+        return tuple(found)
 
 
 def read(it: Opened, prefix: str) -> CallSheet:
@@ -62,6 +73,7 @@ def read(it: Opened, prefix: str) -> CallSheet:
         decision=store.decision(found),
         entries=tuple(store.journal.entries(found)),
         demo=store.home is HomeKind.DEMO,
+        check=store.checks.check(found),
     )
 
 
@@ -89,6 +101,8 @@ def as_json(sheet: CallSheet, language: str) -> dict[str, Any]:
         head["demo"] = True
     if sheet.call is not None:
         head |= _call_json(sheet.call) | {"tracks": list(sheet.tracks)}
+        head["wording"] = list(sheet.wording)
+        head["check"] = check_view.as_json(sheet.check, language)
     elif sheet.refusal is not None:
         row = sheet.refusal
         head |= {
@@ -194,6 +208,7 @@ def screen(sheet: CallSheet, language: str) -> RenderableType:
     parts: list[RenderableType] = [title]
     if sheet.call is not None:
         parts.append(_facts_table(sheet, sheet.call, say))
+        parts += _check_parts(sheet.check, language)
     else:
         parts.append(
             _rows([(say("column.campaign"), sheet.campaign), (say("column.at"), _local(who.at))])
@@ -240,9 +255,15 @@ def _facts_table(sheet: CallSheet, call: CallRow, say: Callable[[str], str]) -> 
             (say("column.feedback"), call.feedback),
             (say("sheet.gap"), ms(call.max_gap_ms) if call.answered_at else ""),
             (say("status.violations"), ", ".join(call.violations)),
+            (say("sheet.wording"), _wording(sheet, say)),
             (say("column.recording"), recording),
         ]
     )
+
+
+def _wording(sheet: CallSheet, say: Callable[[str], str]) -> str:
+    pairs = (pair.partition(":") for pair in sheet.wording)
+    return ", ".join(f"{say(f'party.{who}')} {requirement}" for who, _, requirement in pairs)
 
 
 def _rows(pairs: list[tuple[str, str]]) -> Table:
@@ -254,6 +275,16 @@ def _rows(pairs: list[tuple[str, str]]) -> Table:
         if value:
             table.add_row(label, value)
     return table
+
+
+def _check_parts(check: StoredCheck | None, language: str) -> list[RenderableType]:
+    """What the check after the call found; the whole of it is in ``candor check``."""
+    if check is None:
+        return []
+    head = f"{text('sheet.check', language)}: {check_view.verdict(check, language)}"
+    style = {PASSED: "green", FAILED: "red"}.get(check.result, "yellow")
+    found = [Text(f"  → {line}", style=style) for line in check_view.sentences(check, language)]
+    return [Text(), Text(head, style=style), *found]
 
 
 def _decision_parts(decision: Decision, language: str) -> list[RenderableType]:

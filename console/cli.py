@@ -20,6 +20,7 @@ from console.commands import (
     backups,
     calls,
     campaigns,
+    checks,
     demo,
     doctor,
     evidence,
@@ -68,6 +69,7 @@ app.command()(stops.stop_all)
 app.add_typer(gate_app, name="gate")
 app.add_typer(calls_app, name="calls")
 app.command("replay")(calls.replay_call)
+app.command("check")(checks.check)
 app.command("report")(evidence.report_call)
 app.command("evidence")(evidence.evidence)
 app.add_typer(agents_app, name="agents")

@@ -18,7 +18,7 @@ from compliance.clock import Clock
 from compliance.errors import StorageError
 from compliance.facts import HomeKind, LineFacts, Role
 from compliance.rulebook import Rulebook
-from console import anchor_states, papers, readiness, unlocking
+from console import anchor_states, check_view, papers, readiness, unlocking
 from console.diagnosis import Diagnosis, fail, guarded, ok, warn
 from dialer.policies import load_rulebook, load_terms
 from dialer.settings import Home
@@ -85,6 +85,7 @@ class HomeCheckup:
             ("keys", self._rotation),
             ("rows", self._rows),
             ("retention", self._retention),
+            ("checks", lambda store: check_view.overdue(store, self.clock)),
             ("stop", self._stop),
             ("people", self._people),
             ("script", self._script),

@@ -12,10 +12,10 @@ from html import escape
 from typing import Protocol
 
 from compliance.facts import Finding
-from console import timeline
+from console import check_view, timeline
 from console.call_sheet import timings
 from console.messages import finding_text, text
-from console.replay import offset
+from console.replay import flagged, offset
 from console.timeline import Event
 from storage.report import Report
 
@@ -87,7 +87,8 @@ def page(
         parts.append(_strip(events, call.duration_ms, say))
     if audio:
         parts.append(f'<audio controls preload="none" src="{escape(audio)}"></audio>')
-    parts += [_course(report, events, say), _gate(report, language, say), _ledger(report, say)]
+    parts += [_course(report, events, say), _check(report, language, say)]
+    parts += [_gate(report, language, say), _ledger(report, say)]
     if stamped is not None:
         size, at = stamped
         parts.append(f'<p class="sub">{say("report.stamped", last=size - 1, at=at)}</p>')
@@ -164,7 +165,8 @@ def _course(report: Report, events: Sequence[Event], say: Say) -> str:
         if event.kind == "said":
             mark = f'<span class="sub">[{say(f"mark.{event.mark}")}]</span> ' if event.mark else ""
             cut = f' <span class="sub">✂ {say("event.cut")}</span>' if event.cut else ""
-            what, kind = f"{mark}{escape(event.text)}{cut}", event.who
+            flags = f" <b>⚑ {escape(flagged(event, say))}</b>" if event.flags else ""
+            what, kind = f"{mark}{escape(event.text)}{cut}{flags}", event.who
         else:
             what, kind = f"{say(f'event.{event.kind}')} {escape(event.text)}".strip(), "event"
         rows.append(
@@ -177,6 +179,21 @@ def _course(report: Report, events: Sequence[Event], say: Say) -> str:
     elif report.call.answered_at is not None and not report.said:
         note = f'<p class="sub">{say("replay.no_words")}</p>'
     return f'{note}<table class="lines">{"".join(rows)}</table>'
+
+
+def _check(report: Report, language: str, say: Say) -> str:
+    """What the check after the call found in the recording; nothing where nothing was recorded."""
+    if not report.call.recording:
+        return ""
+    head = f"<h2>{say('report.check')}</h2>"
+    if report.check is None:
+        return f'{head}<p class="sub">{say("report.unchecked")}</p>'
+    rows = "".join(
+        f'<tr><td class="time">{sign}</td><td>{escape(sentence)}</td></tr>'
+        for sign, sentence in check_view.all_sentences(report.check, language)
+    )
+    told = escape(check_view.verdict(report.check, language))
+    return f'{head}<p>{told}</p><table class="lines">{rows}</table>'
 
 
 def _gate(report: Report, language: str, say: Say) -> str:

@@ -15,13 +15,14 @@ from typing import Any
 from rich.table import Table
 
 from compliance.facts import Evolve, HomeKind
-from console import figures
+from console import check_view, figures
 from console.figures import Figures
 from console.homes import Opened
 from console.messages import text
 from storage import call_journal
 from storage.call_journal import Waiting
 from storage.campaigns import CampaignCounts, CampaignState, TargetState
+from storage.checks import CheckCounts
 
 OVER = frozenset({CampaignState.DONE, CampaignState.STOPPED})
 EVERY_S = 1.0
@@ -43,6 +44,7 @@ class Status(Evolve):
     callbacks_open: int
     demo: bool
     journal: Waiting = field(default_factory=Waiting)  # of all campaigns, on this machine
+    checks: CheckCounts = field(default_factory=CheckCounts)
 
     def same_as(self, other: Status | None) -> bool:
         """Whether nothing but the time differs."""
@@ -67,6 +69,7 @@ def read(it: Opened, name: str) -> Status:
         callbacks_open=it.store.watching.callbacks_open(campaign),
         demo=it.store.home is HomeKind.DEMO,
         journal=call_journal.waiting(it.home.journal),
+        checks=it.store.checks.counts(campaign),
     )
 
 
@@ -122,6 +125,7 @@ def as_json(status: Status) -> dict[str, Any]:
         "outcomes": {str(outcome): n for outcome, n in seen.outcomes.items()},
         "violations": dict(seen.violations),
         "journal": asdict(status.journal),
+        "checks": check_view.counts_json(status.checks),
     }
 
 
@@ -176,6 +180,8 @@ def screen(status: Status, language: str) -> Table:
                 say("status.violations"),
                 ", ".join(f"{name} ×{n}" for name, n in seen.violations.items()) or "0",
             ),
+            (say("status.checked"), f"{status.checks.checked} / {status.checks.recorded}"),
+            (say("status.check_failed"), f"{status.checks.failed}"),
         ]
     )
     became = _pairs([(say(f"outcome.{o}"), str(n)) for o, n in seen.outcomes.items()], wrap=True)

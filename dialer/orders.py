@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the supervisor tells a new dialer process."""
+"""What the supervisor tells a new dialer process, and the one that checks ended calls."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from dataclasses import asdict, dataclass
 
 DRAIN = b"drain\n"
 """Said on the same pipe later: no new calls, and a goodbye to whoever talks."""
+
+
+END = "end"
+"""Said to the checker: the run is over, check what waits and leave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,17 @@ class Order:
     max_calls: int
     speech_socket: str
     passphrase: str | None = None  # what opens the keys: a passphrase, or a token's PIN
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOrder:
+    """What the supervisor tells a new checker. Sent over a pipe: it may hold a secret."""
+
+    home: str
+    passphrase: str | None = None
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

@@ -29,7 +29,8 @@ import structlog
 from compliance.clock import Clock
 from compliance.errors import LedgerError, StorageError, TelephonyError
 from dialer import schedule
-from dialer.orders import DRAIN, Order
+from dialer.check_process import CheckProcess
+from dialer.orders import DRAIN, CheckOrder, Order
 from dialer.orphans import Dialog, say_goodbye
 from dialer.policies import load_terms
 from dialer.runs import Run, bury, dead_runs
@@ -49,6 +50,7 @@ _RESTART_WINDOW_S = 60.0
 _SPEECH_START_S = 20.0
 _STOP_S = 8.0
 _ABORT_S = 1.5
+_CHECK_S = 30.0  # for the calls whose check waits when nothing is left to dial
 _LOOK_S = 0.5
 
 Report = Callable[[str, Mapping[str, Any]], None]
@@ -97,12 +99,15 @@ class Supervisor:
         self._settling = Settling(Replay(home.journal, store), store, clock, self._settled)
         self._behind: tuple[str, ...] = ()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._checks: CheckProcess | None = None
 
     @property
     def pids(self) -> dict[str, int]:
         """Process ids by name: ``worker1``, ``speech1`` …"""
         found = {name: w.process.pid for name, w in self._workers.items()}
-        return found | {f"speech{i + 1}": p.pid for i, p in self._speech.items()}
+        found |= {f"speech{i + 1}": p.pid for i, p in self._speech.items()}
+        checker = self._checks.pid if self._checks is not None else None
+        return found | ({"checker": checker} if checker is not None else {})
 
     async def run(self, campaign: str) -> None:
         """Dial ``campaign`` to its end.
@@ -132,13 +137,18 @@ class Supervisor:
             speech_watch = [
                 asyncio.create_task(self._keep_speech(i)) for i in range(settings.speech.processes)
             ]
+            await self._start_checker()
             async with asyncio.TaskGroup() as group:
                 for index in range(settings.dial.processes):
                     group.create_task(self._keep_worker(index, campaign))
+            if self._checks is not None and not self._stopping:
+                await self._checks.finish(_CHECK_S)
         finally:
             self._stopping = True
             for task in speech_watch:
                 task.cancel()
+            if self._checks is not None:
+                await self._checks.finish(0.0)  # what waits is the next run's
             await self._end_processes()
             for worker in self._workers.values():
                 await self._bury(worker)
@@ -154,6 +164,8 @@ class Supervisor:
         """No new calls, no restarts: what rings is cancelled, who talks hears a goodbye."""
         self._stopping = True
         self._report("draining", {})
+        if self._checks is not None:
+            self._checks.leave()
         for worker in self._workers.values():
             if worker.process.returncode is None and worker.process.stdin is not None:
                 worker.process.stdin.write(DRAIN)
@@ -262,6 +274,8 @@ class Supervisor:
                         worker.dialogs[facts["leg"]] = Dialog.from_json(dialog)
                 case "ended":
                     worker.dialogs.pop(facts["attempt"], None)
+                    if self._checks is not None:
+                        self._checks.ended(facts["attempt"])
                 case "agent_released":
                     worker.dialogs.pop(facts["leg"], None)
                 case "done":
@@ -352,6 +366,17 @@ class Supervisor:
             self._report("speech_died", {"code": code})
             self._count_death()
             await self._start_speech(index)
+
+    # ------------------------------------------------------------ checks of ended calls
+
+    async def _start_checker(self) -> None:
+        if self._home.settings.checks.automatic:
+            self._checks = CheckProcess(
+                CheckOrder(str(self._home.root), self._passphrase),
+                _without(SECRET_VARIABLES - {KEYRING}),
+                self._error_file("checker"),
+            )
+            await self._checks.start()
 
     # ------------------------------------------------------------ the end
 

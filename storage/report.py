@@ -28,6 +28,7 @@ from compliance.facts import (
 )
 from storage import call_keys, decisions
 from storage.calls import AccessReason
+from storage.checks import Checks, StoredCheck
 from storage.context import Context
 from storage.journal import Journal, JournalEntry
 from storage.listing import CallRow, Listing
@@ -53,6 +54,7 @@ class Report(Evolve):
     entries: tuple[JournalEntry, ...]
     said: tuple[TranscriptLine, ...] | None = field(default=None, repr=False)
     keys: tuple[KeyPress, ...] | None = field(default=None, repr=False)
+    check: StoredCheck | None = None  # the newest check after the call
 
     @property
     def demo(self) -> bool:
@@ -129,6 +131,7 @@ class Reports:
             decision=decisions.from_json(row.decision),
             crashed=row.finished_at is None,
             entries=tuple(Journal(context).entries(attempt_id)),
+            check=Checks(context).check(attempt_id),
         )
 
 
@@ -199,6 +202,14 @@ def as_json(report: Report) -> Mapping[str, Any]:
         "keys": None
         if report.keys is None
         else [{"digit": press.digit, "at_ms": press.at_ms} for press in report.keys],
+        "check": None
+        if report.check is None
+        else {
+            "at": report.check.at.isoformat(),
+            "result": report.check.result,
+            "items": [dict(item) for item in report.check.items],
+            "versions": dict(report.check.versions),
+        },
         "ledger": [
             {
                 "index": entry.index,

@@ -119,9 +119,10 @@ async def demo_run(
     ring_timeout_s: float = 5.0,
     settings: str = "",
     database: str = "",
+    checks: bool = False,
 ) -> AsyncIterator[Run]:
     """A demo home in ``folder`` and its simulator; ``address`` points the line elsewhere;
-    ``settings`` is more for ``candor.toml``.
+    ``settings`` is more for ``candor.toml``; with ``checks`` a run checks its calls.
 
     ``database`` is the URL of an empty one; empty: a file of its own.
     """
@@ -138,6 +139,8 @@ async def demo_run(
     )
     with (root / "candor.toml").open("a", encoding="utf-8") as file:
         file.write(settings)
+        if not checks:
+            file.write("\n[checks]\nautomatic = false\n")
     await demo_home.trust_simulator(root, callees)
     write_contacts(folder / "contacts.csv", endings, without_consent=without_consent, cells=cells)
     with homes.opened(root) as it:

@@ -46,14 +46,24 @@ async def _dial(folder: Path, voices: Path) -> None:
         processes=2,
         max_calls=6,
         ring_timeout_s=15,
+        checks=True,
     ) as it:
         await it.dial()
         await asyncio.sleep(1.0)
     _outcomes(it)
+    _every_recording_was_checked_and_passed(it)
     _both_sides_agree(it)
     _refusals_are_on_the_list(it)
     _nobody_was_dialed_twice_or_without_consent(it)
     _ledger_verifies(it, folder)
+
+
+def _every_recording_was_checked_and_passed(it: Run) -> None:
+    checks = it.it.store.checks
+    counts = checks.counts(it.campaign)
+    found = {call: checks.check(call) for call in checks.calls(campaign=it.campaign)}
+    assert counts.recorded == counts.passed == len(found) == 12, counts
+    assert {check.by for check in found.values() if check is not None} == {"system"}
 
 
 def _outcomes(it: Run) -> None:
