@@ -12,6 +12,7 @@ import hmac
 import os
 import re
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from compliance.errors import BadInput, Corrupt
+from compliance.facts import Evolve
 from storage.key_document import KEY_BYTES, KEY_ID_BYTES, NONCE_BYTES, Secrets
 
 _WRAP_VERSION = 1
@@ -108,6 +110,30 @@ class _Masters:
         return known
 
 
+@dataclass(frozen=True, slots=True)
+class LentKeys(Evolve):
+    """One derived key to seal with and one to blind with: no root key, so nothing else opens."""
+
+    current: str  # id of the master key
+    sealing: str
+    sealing_key: bytes = field(repr=False)
+    blinding: str
+    blinding_key: bytes = field(repr=False)
+
+    def key_id(self) -> str:
+        return self.current
+
+    def derive(self, purpose: str, key_id: str | None = None) -> bytes:
+        if purpose != self.sealing or key_id not in (None, self.current):
+            raise lacks(key_id or self.current)
+        return self.sealing_key
+
+    def blind(self, purpose: str, value: bytes) -> bytes:
+        if purpose != self.blinding:
+            raise ValueError(f"no key was lent for {purpose!r}")
+        return hmac.digest(self.blinding_key, value, "sha256")
+
+
 class MemoryKeyring:
     """Keys held by this process alone; where they come from is the subclasses' matter."""
 
@@ -178,13 +204,22 @@ class MemoryKeyring:
         return masters
 
     def blind(self, purpose: str, value: bytes) -> bytes:
+        return hmac.digest(self._blinding_key(purpose), value, "sha256")
+
+    def _blinding_key(self, purpose: str) -> bytes:
         key = self._blinding.get(purpose)
         if key is None:
             keys = self._masters.keys
             root = keys.refusal if purpose == "refusal" else keys.index
             key = hkdf_sha256(root, b"candor/blind/1/" + purpose_bytes(purpose))
             self._blinding[purpose] = key
-        return hmac.digest(key, value, "sha256")
+        return key
+
+    def lend(self, sealing: str, blinding: str) -> LentKeys:
+        """What a second process of this program needs for these two purposes, and no more."""
+        key_id = self.key_id()
+        derived = self.derive(sealing, key_id)
+        return LentKeys(key_id, sealing, derived, blinding, self._blinding_key(blinding))
 
     def sign(self, data: bytes) -> bytes:
         return self._signer.sign(data)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Sequence
+from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -25,9 +26,19 @@ from storage.keys import KEY_ID_BYTES, NONCE_BYTES, Keyring, length_prefixed
 
 VERSION = 1
 _HEAD = bytes([VERSION])
-_PURPOSE = "column"
+COLUMN, NUMBER = "column", "number"  # what the keys are for
 _HEAD_BYTES = 1 + KEY_ID_BYTES
 _TAG_BYTES = 16
+
+
+class SealingKeys(Protocol):
+    """Of a :class:`Keyring`, what sealing and looking up ask for."""
+
+    def key_id(self) -> str: ...
+
+    def derive(self, purpose: str, key_id: str | None = None) -> bytes: ...
+
+    def blind(self, purpose: str, value: bytes) -> bytes: ...
 
 
 @functools.lru_cache(maxsize=256)
@@ -56,7 +67,7 @@ def seal(
 
 
 def seal_column(
-    keyring: Keyring,
+    keyring: SealingKeys,
     plaintexts: Sequence[str],
     *,
     tenant: str,
@@ -69,7 +80,7 @@ def seal_column(
     head = _HEAD + bytes.fromhex(key_id)
     noise = os.urandom(NONCE_BYTES * len(rows))
     begin = head + _column(tenant, table, column)
-    encrypt = _cipher(keyring.derive(_PURPOSE, key_id)).encrypt
+    encrypt = _cipher(keyring.derive(COLUMN, key_id)).encrypt
     sealed: list[bytes] = []
     at = 0
     for plaintext, row in zip(plaintexts, rows, strict=True):
@@ -95,7 +106,7 @@ def unseal(
         raise Corrupt(f"{where}: a sealed value is cut short or of an unknown version")
     head = sealed[:_HEAD_BYTES]
     nonce = sealed[_HEAD_BYTES : _HEAD_BYTES + NONCE_BYTES]
-    opener = _cipher(keyring.derive(_PURPOSE, head[1:].hex()))
+    opener = _cipher(keyring.derive(COLUMN, head[1:].hex()))
     aad = _additional_data(tenant, table, column, row)
     try:
         return opener.decrypt(nonce, sealed[_HEAD_BYTES + NONCE_BYTES :], head + aad).decode()
@@ -111,9 +122,9 @@ def sealed_under(sealed: bytes) -> str:
     return sealed[1:_HEAD_BYTES].hex() if len(sealed) >= _HEAD_BYTES else ""
 
 
-def number_index(keyring: Keyring, number: Number) -> bytes:
+def number_index(keyring: SealingKeys, number: Number) -> bytes:
     """Blind index of a number for contacts, caps and attempts (32 bytes)."""
-    return keyring.blind("number", number.e164.encode())
+    return keyring.blind(NUMBER, number.e164.encode())
 
 
 def refusal_index(keyring: Keyring, number: Number) -> bytes:

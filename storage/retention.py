@@ -40,6 +40,7 @@ from storage.models import (
 )
 from storage.objects import Objects
 from storage.shredding import Step, no_step
+from storage.staging import clear_abandoned
 from storage.terms import Terms
 
 _AT_ONCE = 200  # contacts a transaction: the dialer waits no longer than that
@@ -116,6 +117,7 @@ class Retention:
         begun = self._begin_calls(terms, by, now, what, step)
         waiting = self._complete(objects, step)
         contacts = self._purge_contacts(terms, by, now, what, step)
+        clear_abandoned(context)
         refusals = self._purge_refusals(by, now, what, step)
         complaints = self._wipe_complaints(terms, by, now, what)
         with context.write() as session:

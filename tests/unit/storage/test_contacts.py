@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from compliance.errors import BadInput
 from compliance.facts import Consent, SourceKind
-from storage import ledger
+from storage import contact_process, ledger
 from storage.contact_rows import COLUMNS, REQUIRED_COLUMNS
+from storage.models import Batch, ConsentRow, ContactRow
 from storage.sensitive import find_sensitive, is_bank_card, is_id_card
 from storage.store import ImportResult
 from tests.storage_home import COMPANY, PURPOSE, START, TestHome, row, write_csv
@@ -220,6 +222,83 @@ def test_more_rows_than_one_spool_block(home: TestHome) -> None:
     assert bring_in(home, path).accepted == 1201
     after = rows_in(home)
     assert (after["contacts"], after["consents"]) == (1201, 1201)
+
+
+def stored(home: TestHome, batch: str) -> list[dict[str, Any]]:
+    """Everything of a batch in the clear, but for what differs from import to import."""
+    context = home.store.contacts._context
+    people = select(ContactRow, ConsentRow).join(Batch, Batch.id == ContactRow.batch)
+    found = []
+    with context.read() as session:
+        query = people.outerjoin(ConsentRow, ConsentRow.contact == ContactRow.id)
+        for person, consent in session.execute(
+            query.where(Batch.name == batch).order_by(ContactRow.row)
+        ):
+            cells = {
+                column.name.removesuffix("_sealed"): (
+                    context.unseal(value, table, column.name.removesuffix("_sealed"), row.id)
+                    if column.name.endswith("_sealed")
+                    else value
+                )
+                for table, row in (("contacts", person), ("consents", consent))
+                if row is not None
+                for column in row.__table__.columns
+                if column.name not in ("id", "batch", "contact")
+                for value in [getattr(row, column.name)]
+            }
+            found.append(cells)
+    return found
+
+
+def test_a_second_process_says_the_same(home: TestHome, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, words = home.path / "in.csv", ("王芳", "O'Neil", "José", "x" * 150, "two\nlines")
+    rows = [
+        row(f"1{3 + n % 7}9{n * 7919 % 10**8:08d}", name=words[n % 5], notes=words[n % 3])
+        | ({"consent_at": f"2026-09-{n % 28 + 1:02d}T08:00:00"} if n % 3 else {})
+        | ({"timezone": "Asia/Urumqi"} if n % 4 else {"phone": f"+44 20 7946 {n:04d}"})
+        for n in range(1, 400)
+    ]
+    rows[20]["notes"], rows[30]["name"], rows[40]["consent_at"] = "=1", "\x00", "soon"
+    rows[50]["phone"] = rows[60]["phone"]
+    for column in [c for c in COLUMNS if c.startswith("consent_")]:
+        rows[70][column] = ""
+    write_csv(path, rows)
+    path.write_bytes(path.read_bytes().replace("王芳".encode(), "王".encode("gbk"), 2))
+    one = bring_in(home, path, "one")
+    rejects = (home.path / "in.rejects.csv").read_bytes()
+    monkeypatch.setattr(contact_process, "LARGE_BYTES", 0)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    seen: list[tuple[int, int]] = []
+    two = bring_in(home, path, "two", progress=lambda *told: seen.append(told))
+    assert two == one.evolve(batch="two")
+    assert (one.duplicates, one.rejected_rows > 4) == (1, True)
+    assert (home.path / "in.rejects.csv").read_bytes() == rejects
+    assert stored(home, "two") == stored(home, "one")
+    assert seen[-1] == (path.stat().st_size, path.stat().st_size)
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (b"", "is empty"),
+        (b"name,phone,shoe\n", "unknown column 'shoe'"),
+        (",".join(REQUIRED_COLUMNS).encode() + b'\n"never', "quotation mark"),
+        (",".join(REQUIRED_COLUMNS).encode() + b"\n", "has no rows"),
+    ],
+)
+def test_a_second_process_tells_its_error_as_the_first_does(
+    home: TestHome, monkeypatch: pytest.MonkeyPatch, content: bytes, match: str
+) -> None:
+    path = home.path / "in.csv"
+    path.write_bytes(content)
+    with pytest.raises(BadInput, match=match) as one:
+        bring_in(home, path)
+    monkeypatch.setattr(contact_process, "LARGE_BYTES", 0)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    with pytest.raises(BadInput) as two:
+        bring_in(home, path)
+    told = [(e.value.args, e.value.detail, e.value.remedy, e.value.params) for e in (one, two)]
+    assert told[0] == told[1]
 
 
 def test_source_and_batch_must_be_declared(home: TestHome) -> None:

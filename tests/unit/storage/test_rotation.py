@@ -21,6 +21,7 @@ from storage.numbers import normalise
 from storage.objects import FolderObjects
 from storage.recordings import open_recording
 from storage.rotation import GRACE
+from storage.staging import Staging
 from storage.store import AccessReason
 from storage.subjects import SubjectReason
 from tests.storage_home import LINE, START, TestHome, open_home, row, write_csv
@@ -353,13 +354,13 @@ def test_an_import_that_a_whole_rotation_overtakes_stores_nothing(
     write_csv(home.path / "late.csv", [row(PHONES[0])])
     other = open_home(home.path)
     other.clock.advance(1)
-    real = type(home.store.contacts)._store
+    real = Staging.publish
 
-    def overtaken(self: Any, *rest: Any) -> None:
+    def overtaken(self: Staging, *rest: Any) -> None:
         rotate(other)
         real(self, *rest)
 
-    monkeypatch.setattr(type(home.store.contacts), "_store", overtaken)
+    monkeypatch.setattr(Staging, "publish", overtaken)
     with pytest.raises(StorageError, match="retired while this was prepared"):
         home.store.contacts.import_file(
             home.path / "late.csv",
