@@ -17,7 +17,7 @@ from console import check_view, run
 from console.figures import pdd_ms, span_ms
 from console.homes import Opened
 from console.messages import finding_text, text
-from storage.checks import FAILED, PASSED, StoredCheck
+from storage.checks import StoredCheck
 from storage.journal import JournalEntry
 from storage.listing import CallRow, GateRefusalRow
 
@@ -281,10 +281,7 @@ def _check_parts(check: StoredCheck | None, language: str) -> list[RenderableTyp
     """What the check after the call found; the whole of it is in ``candor check``."""
     if check is None:
         return []
-    head = f"{text('sheet.check', language)}: {check_view.verdict(check, language)}"
-    style = {PASSED: "green", FAILED: "red"}.get(check.result, "yellow")
-    found = [Text(f"  → {line}", style=style) for line in check_view.sentences(check, language)]
-    return [Text(), Text(head, style=style), *found]
+    return [Text(), check_view.told(check, language)]
 
 
 def _decision_parts(decision: Decision, language: str) -> list[RenderableType]:

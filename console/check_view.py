@@ -35,6 +35,14 @@ def sentences(check: StoredCheck, language: str) -> list[str]:
     ]
 
 
+def told(check: StoredCheck, language: str) -> Text:
+    """The verdict on one line, and what is wrong below it."""
+    style = _MARKS[check.result][1]
+    lines = [f"{text('sheet.check', language)}: {verdict(check, language)}"]
+    lines += [f"  → {line}" for line in sentences(check, language)]
+    return Text("\n".join(lines), style=style)
+
+
 def all_sentences(check: StoredCheck, language: str) -> list[tuple[str, str]]:
     """(sign, sentence) of everything that was looked at."""
     return [

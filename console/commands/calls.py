@@ -12,7 +12,7 @@ from rich.table import Table
 
 from compliance.errors import BadInput
 from compliance.facts import Actor, HomeKind
-from console import call_sheet, homes, replay, run, wav
+from console import call_sheet, check_view, homes, replay, run, wav
 from console.commands.common import (
     DEFAULT_HOME,
     HomeOption,
@@ -158,12 +158,16 @@ def replay_call(
             _write_wav(it, actor, found, why, wav_file, force)
             return
         events = replay.read(it, actor, found, why)
+        check, language = it.store.checks.check(found.id), it.home.settings.language
         if as_json:
-            print_json(replay.as_json(it, found, events))
+            checked = {"check": check_view.as_json(check, language)}
+            print_json(replay.as_json(it, found, events) | checked)
             return
         demo = it.store.home is HomeKind.DEMO
-        language = it.home.settings.language
         console.print(replay.screen(found, events, language, width=console.width, demo=demo))
+        if check is not None:
+            console.print()
+            console.print(check_view.told(check, language))
 
 
 def ask_reason(it: Opened) -> AccessReason:
