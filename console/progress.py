@@ -147,6 +147,8 @@ class Progress:
                 return text("progress.refused", say, rules=", ".join(facts["rules"]))
             case "unproven":
                 return text("progress.unproven", say, line=facts["line"])
+            case "blocked":
+                return text("progress.blocked", say, rules=", ".join(facts["requirements"]))
             case "held":
                 return text(f"progress.held.{facts['why'] or 'on'}", say)
             case "settled":

@@ -7,6 +7,7 @@ anything is shown.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from rich.cells import cell_len
@@ -78,6 +79,7 @@ def as_json(it: Opened, call: CallRow, events: list[Event]) -> dict[str, Any]:
                 "mark": event.mark,
                 "cut": event.cut,
                 "confidence": event.confidence,
+                "flags": list(event.flags),
             }
             for event in events
         ],
@@ -157,7 +159,15 @@ def _what(event: Event, language: str) -> Text:
     what.append(event.text)
     if event.cut:
         what.append(f" ✂ {text('event.cut', language)}", style="yellow")
+    if event.flags:
+        what.append(f" ⚑ {flagged(event, lambda m: text(m, language))}", style="bold red")
     return what
+
+
+def flagged(event: Event, say: Callable[[str], str]) -> str:
+    """What the words touch; of the bot, what it would have said without the check."""
+    message = "wording.not_said" if event.who == "bot" else "wording.flagged"
+    return f"{say(message)} {', '.join(event.flags)}"
 
 
 def _style(event: Event) -> str:

@@ -15,7 +15,7 @@ from compliance.facts import Finding
 from console import check_view, timeline
 from console.call_sheet import timings
 from console.messages import finding_text, text
-from console.replay import offset
+from console.replay import flagged, offset
 from console.timeline import Event
 from storage.report import Report
 
@@ -165,7 +165,8 @@ def _course(report: Report, events: Sequence[Event], say: Say) -> str:
         if event.kind == "said":
             mark = f'<span class="sub">[{say(f"mark.{event.mark}")}]</span> ' if event.mark else ""
             cut = f' <span class="sub">✂ {say("event.cut")}</span>' if event.cut else ""
-            what, kind = f"{mark}{escape(event.text)}{cut}", event.who
+            flags = f" <b>⚑ {escape(flagged(event, say))}</b>" if event.flags else ""
+            what, kind = f"{mark}{escape(event.text)}{cut}{flags}", event.who
         else:
             what, kind = f"{say(f'event.{event.kind}')} {escape(event.text)}".strip(), "event"
         rows.append(

@@ -41,6 +41,7 @@ class Event(Evolve):
     mark: str = ""  # which part of the script was said
     cut: bool = False  # the bot was interrupted at ``end_ms``; ``text`` is what was heard
     confidence: float | None = None
+    flags: tuple[str, ...] = ()  # requirements its words touch
 
 
 def events(
@@ -50,7 +51,7 @@ def events(
     found = _signalling(call)
     found += [
         Event(line.start_ms, "said", line.end_ms, str(line.speaker), line.text, line.mark,
-              line.interrupted_at_ms is not None, line.confidence)
+              line.interrupted_at_ms is not None, line.confidence, line.flags)
         for line in said
     ]  # fmt: skip
     found += [

@@ -59,9 +59,10 @@ from storage.call_entries import Answered, Ended, Opened, Refused
 from storage.keys import Keyring
 from storage.recordings import SealedRecording
 from storage.store import Store
-from voicebot.prompts import RenderedScript
+from voicebot.prompts import PromptCache, RenderedScript, for_contact
 from voicebot.session import Conversation, converse
 from voicebot.speech import SpeechClient, SpeechStream
+from voicebot.words import WordCheck
 
 log = structlog.get_logger("dialer.campaign")
 
@@ -92,6 +93,8 @@ class DialContext:
     speech: SpeechClient
     rulebook: Rulebook
     script: RenderedScript
+    voice: PromptCache  # says what names a contact's values
+    words: WordCheck  # of everything that is said
     clock: Clock
     worker: str
     tenant: str
@@ -144,6 +147,9 @@ async def place_one_call(ctx: DialContext) -> Placed:
     # What a refusal is listed by, while the keys answer and before any telephone rings.
     indexes = await ctx.files.run(_indexes, ctx.store.keyring, request.contact.number)
 
+    # All the robot may say to this contact, checked before any telephone rings (S9).
+    script = await _script_for(ctx, claim)
+
     # 3. Caps and refusals once more, and the attempt made durable: it counts from here.
     if ctx.held or not await ctx.journal.clear():  # the database may have been away meanwhile
         await ctx.writer.run(ctx.store.release, claim)
@@ -157,7 +163,7 @@ async def place_one_call(ctx: DialContext) -> Placed:
     # 4. Ring, talk, hang up.
     lease = asyncio.create_task(_keep_lease(ctx, claim))
     try:
-        record, sealed = await _talk(ctx, claim, attempt, verdict, indexes)
+        record, sealed = await _talk(ctx, claim, attempt, verdict, indexes, script)
     except (TelephonyError, PermitError) as error:  # nothing was sent: it counts all the same
         log.error("no call", action="call.failed", cause=type(error).__name__)
         record = CallRecord(attempt.id, Outcome.LINE_FAILED, Blame.US, attempt.line)
@@ -227,6 +233,7 @@ async def _talk(
     attempt: Attempt,
     permit: Permit,
     indexes: tuple[bytes, bytes],
+    script: RenderedScript,
 ) -> tuple[CallRecord, SealedRecording | None]:
     """INVITE, wait, converse, hang up; returns the record and the sealed recording."""
     lines = {facts.id: Line.of(facts) for facts in claim.request.lines}
@@ -259,7 +266,9 @@ async def _talk(
         conversation: Conversation | None = None
         sealed: SealedRecording | None = None
         if answered and leg.state.withdrawn is None:
-            conversation = await _converse(ctx, claim, attempt, leg, recorder, line, indexes)
+            conversation = await _converse(
+                ctx, claim, attempt, leg, recorder, line, indexes, script
+            )
         if answered:
             await leg.hangup()
         await leg.wait_ended(_BYE_TIMEOUT_S)
@@ -300,6 +309,7 @@ async def _converse(
     recorder: CallRecorder,
     line: Line,
     indexes: tuple[bytes, bytes],
+    script: RenderedScript,
 ) -> Conversation:
     """The conversation of an answered call, its recording open and its refusal durable."""
     dialog = dialog_of(leg.answer_message, line.peer(claim.request.contact.number))
@@ -332,10 +342,11 @@ async def _converse(
     try:
         talk = await converse(
             leg,
-            ctx.script,
+            script,
             stream,
             clock=ctx.clock,
             on_refusal=refused,
+            words=ctx.words,
             call_person=call_person,
             leave=leave,
         )
@@ -348,6 +359,20 @@ async def _converse(
     except StorageError as error:  # the record of the call says so again
         log.error("answer not noted", action="storage.away", cause=type(error).__name__)
     return talk
+
+
+async def _script_for(ctx: DialContext, claim: Claim) -> RenderedScript:
+    """The approved script, with the values of this contact where it names any."""
+    names = {slot for prompt in ctx.script.script.prompts for slot in prompt.slots}
+    if not names:
+        return ctx.script
+    values = await ctx.writer.run(ctx.store.spoken.values, claim, names)
+    script = await asyncio.to_thread(for_contact, ctx.script, ctx.voice, values, ctx.words)
+    flags = sorted({flag for prompt in script.prompts.values() for flag in prompt.flags})
+    if flags:
+        log.warning("not to be said", action="wording.blocked", requirements=flags)
+        ctx.report("blocked", {"attempt": claim.request.attempt_id, "requirements": flags})
+    return script
 
 
 def _indexes(keyring: Keyring, number: Number) -> tuple[bytes, bytes]:

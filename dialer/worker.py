@@ -33,6 +33,7 @@ from dialer.journal import Journal
 from dialer.law import rulebook_of
 from dialer.logs import configure
 from dialer.orders import DRAIN, Order
+from dialer.policies import word_check
 from dialer.proof import SimulatorKey
 from dialer.settings import Home
 from dialer.sip import EndpointConfig, SipEndpoint
@@ -48,12 +49,14 @@ from voicebot import script as scripts
 from voicebot.prompts import PromptCache, RenderedScript, render_script
 from voicebot.speech import SpeechClient
 from voicebot.tts import PyttsxSynthesizer
+from voicebot.words import WordCheck
 
 log = structlog.get_logger("dialer.worker")
 
 _POLL_S = 0.3  # how soon a pause or stop written to storage is acted on (≤ 1 s)
 _IDLE_S = 0.5
 _AFTER_FAILURE_S = 2.0
+_VOICE_S = 1.0  # a synthesizer that takes longer for one sentence is given up
 _ANSWER_S = 3.0  # a database that takes longer counts as away
 _GOODBYE_S = 5.0  # live calls end politely within this time of a stop
 
@@ -89,7 +92,8 @@ async def run(order: Order, report: _Events, drain: asyncio.Event) -> None:
     spool_bytes = settings.storage.spool_mb * 10**6 if home.remote else None
     disk = Disk(home.objects, spool_bytes, home.journal)
     journal = Journal(noted, store, files=files, database=writer, disk_failed=disk.failed)
-    rendered = await asyncio.to_thread(_approved_script, store, home, order.campaign)
+    synthesizer = PyttsxSynthesizer(timeout_s=_VOICE_S)
+    rendered, words = await asyncio.to_thread(_approved_script, store, home, order.campaign)
     endpoint = SipEndpoint(
         EndpointConfig(
             host=settings.sip.host,
@@ -116,6 +120,8 @@ async def run(order: Order, report: _Events, drain: asyncio.Event) -> None:
         speech=speech,
         rulebook=rulebook,
         script=rendered,
+        voice=PromptCache(None, synthesizer),
+        words=words,
         clock=clock,
         worker=order.name,
         tenant=store.tenant,
@@ -156,6 +162,7 @@ async def run(order: Order, report: _Events, drain: asyncio.Event) -> None:
         if writer.busy_s < _ANSWER_S:  # else it may never return; what matters is on disk
             await asyncio.to_thread(writer.close)
         await speech.close()
+        synthesizer.close()
     report("done", {"callback_errors": endpoint.callback_errors, "slots_left": slots_left})
 
 
@@ -253,8 +260,11 @@ def stop(ctx: DialContext) -> None:
             leg.withdraw(Why.STOPPED)
 
 
-def _approved_script(store: Store, home: Home, campaign: str) -> RenderedScript:
-    """The campaign's script, rendered, and proven to be the very one that was approved (G5)."""
+def _approved_script(store: Store, home: Home, campaign: str) -> tuple[RenderedScript, WordCheck]:
+    """The campaign's script, rendered, and proven to be the very one that was approved (G5).
+
+    Its words are checked once more: a pack may have grown since (S9).
+    """
     version = store.campaign_script(campaign)
     with PyttsxSynthesizer() as synthesizer:
         cache = PromptCache(home.prompts, synthesizer)
@@ -266,7 +276,15 @@ def _approved_script(store: Store, home: Home, campaign: str) -> RenderedScript:
             field="script",
             remedy="submit the script again and have it approved",
         )
-    return rendered
+    words = word_check(rendered.script.language, home.settings.policy, home.root)
+    for prompt in rendered.script.prompts:
+        for found in words.findings(prompt.text):
+            raise ScriptError(
+                f"{prompt.id} holds words that must not be said any more ({found.requirement})",
+                field="script",
+                remedy="see `candor script lint`; submit a mended version and have it approved",
+            )
+    return rendered, words
 
 
 async def _main() -> int:

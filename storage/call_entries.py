@@ -186,7 +186,9 @@ def _sealed(told: dict[str, Any]) -> SealedRecording:
 def _record(told: dict[str, Any]) -> CallRecord:
     times = {name: told[name] and datetime.fromisoformat(told[name]) for name in _TIMES}
     said = tuple(
-        TranscriptLine(**line | {"speaker": Speaker(line["speaker"])})
+        TranscriptLine(
+            **line | {"speaker": Speaker(line["speaker"]), "flags": tuple(line.get("flags", ()))}
+        )
         for line in told["transcript"]
     )
     return CallRecord(

@@ -23,10 +23,9 @@ from compliance.facts import (
     KeyPress,
     Outcome,
     Role,
-    Speaker,
     TranscriptLine,
 )
-from storage import call_keys, ledger
+from storage import call_keys, ledger, transcripts
 from storage.agents import free_agents_of
 from storage.campaigns import TargetState, finish_if_exhausted
 from storage.context import SYSTEM, Context
@@ -162,7 +161,7 @@ class Calls:
         now: datetime,
     ) -> str:
         context = self._context
-        transcript = _transcript_json(record)
+        transcript = transcripts.as_text(record.transcript)
         keys = json.dumps([[k.digit, k.at_ms] for k in record.keys], separators=(",", ":"))
         commitment, key = ledger.commit_to(transcript.encode())
         refused_before, answered_before = attempt.refused, attempt.answered_at
@@ -206,6 +205,7 @@ class Calls:
             refused=record.refused,
             refused_ms=record.refused_ms,
             violations=list(record.violations),
+            wording=transcripts.flagged(record.transcript),
             transcript=commitment,
             keys=ledger.commit_with(key, KEYS_MARK + keys.encode()),
             record=ledger.commit_with(key, RECORD_MARK + record_bytes(attempt)),
@@ -276,9 +276,7 @@ class Calls:
         if row.transcript_sealed is None:
             return ()
         opened = self._opened(row, "transcript", row.transcript_sealed)
-        return tuple(
-            TranscriptLine(Speaker(speaker), *rest) for speaker, *rest in json.loads(opened)
-        )
+        return transcripts.lines_of(opened)
 
     def key_presses(
         self, actor: Actor, attempt_id: str, reason: AccessReason
@@ -369,22 +367,6 @@ def record_of(row: AttemptRow) -> CallRecord:
         violations=tuple(row.violations),
         **from_columns,
     )
-
-
-def _transcript_json(record: CallRecord) -> str:
-    rows = [
-        [
-            str(line.speaker),
-            line.text,
-            line.start_ms,
-            line.end_ms,
-            line.interrupted_at_ms,
-            line.confidence,
-            line.mark,
-        ]
-        for line in record.transcript
-    ]
-    return json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
 
 
 def _harmless(reason: str) -> str:

@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, and_, exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from compliance.errors import BadInput
-from compliance.facts import Actor, CallRecord, Evolve, Role, Speaker, TranscriptLine
+from compliance.facts import Actor, CallRecord, Evolve, Role, TranscriptLine
 from storage import call_keys
 from storage.calls import AccessReason, record_of
 from storage.cases import CaseKind, open_case
@@ -28,6 +28,7 @@ from storage.models import AttemptRow, CampaignRow, Lease, RecordingTrack, Refus
 from storage.recording_rows import load_recording
 from storage.recordings import SealedRecording, Track
 from storage.scripts import ScriptVersion, load_version
+from storage.transcripts import lines_of
 
 PASSED, FAILED, UNKNOWN = "passed", "failed", "unknown"
 
@@ -146,9 +147,7 @@ class Checks:
                 words = call_keys.unseal(
                     context, session, row.id, "transcript", row.transcript_sealed
                 )
-                lines = tuple(
-                    TranscriptLine(Speaker(speaker), *rest) for speaker, *rest in json.loads(words)
-                )
+                lines = lines_of(words)
             subject = Subject(
                 attempt=row.id,
                 company=campaign.company,

@@ -30,9 +30,10 @@ from storage.ledger_tables import LedgerCheckpoint, LedgerHead, LedgerLeaf, Ledg
 from storage.models import AttemptRow, Batch, CampaignRow, ContactRow, Person
 from storage.recording_rows import load_recording
 from storage.recordings import SealedRecording
-from storage.report import Report, Reports, as_json, ended, keys_of, lines_of, words
+from storage.report import Report, Reports, as_json, ended, keys_of, words
 from storage.rulebooks import Rulebooks
 from storage.scripts import ScriptVersion, load_version
+from storage.transcripts import lines_of
 
 _SKEW = timedelta(days=1)  # between the clocks of the nodes that wrote a call's entries
 

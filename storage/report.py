@@ -23,7 +23,6 @@ from compliance.facts import (
     HomeKind,
     KeyPress,
     Role,
-    Speaker,
     TranscriptLine,
 )
 from storage import call_keys, decisions
@@ -33,6 +32,7 @@ from storage.context import Context
 from storage.journal import Journal, JournalEntry
 from storage.listing import CallRow, Listing
 from storage.models import AttemptRow, CampaignRow, ScriptRow
+from storage.transcripts import lines_of
 
 FORMAT = "candor-report/1"
 
@@ -159,11 +159,6 @@ def words(context: Context, session: Session, row: AttemptRow) -> tuple[str, str
     return opened["transcript"], opened["keys"]
 
 
-def lines_of(transcript: str) -> tuple[TranscriptLine, ...]:
-    rows = json.loads(transcript or "[]")
-    return tuple(TranscriptLine(Speaker(speaker), *rest) for speaker, *rest in rows)
-
-
 def keys_of(keys: str) -> tuple[KeyPress, ...]:
     return tuple(KeyPress(digit, at_ms) for digit, at_ms in json.loads(keys or "[]"))
 
@@ -196,6 +191,7 @@ def as_json(report: Report) -> Mapping[str, Any]:
                 "cut_at_ms": line.interrupted_at_ms,
                 "confidence": line.confidence,
                 "mark": line.mark,
+                "flags": list(line.flags),
             }
             for line in report.said
         ],

@@ -50,6 +50,7 @@ from storage.retention import Retention
 from storage.rotation import Rotation
 from storage.rulebooks import Rulebooks
 from storage.scripts import Scripts, ScriptVersion
+from storage.spoken import Spoken
 from storage.stops import Stops
 from storage.subjects import Subjects
 from storage.suppliers import Partners, Suppliers
@@ -153,6 +154,7 @@ class Store:
         self.refusals = Refusals(context)
         self.agents = Agents(context)
         self.tickets = Tickets(context)
+        self.spoken = Spoken(context)
         self.cases = Cases(context)
         self.testers = Testers(context)
         self.stops = Stops(context)

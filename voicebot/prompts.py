@@ -22,8 +22,9 @@ from compliance.errors import ScriptError, SpeechError
 from compliance.facts import Evolve
 from voicebot.line import RATE_HZ, to_ms, to_samples
 from voicebot.normalise import speakable
-from voicebot.script import OPENING, Prompt, Script, digest
+from voicebot.script import OPENING, SAFE, Prompt, Script, digest, line_id
 from voicebot.tts import PyttsxSynthesizer, Synthesizer
+from voicebot.words import WordCheck
 
 START_LATENCY_MS = 120
 """Allowance from answer to the first sample on the wire; counted into the disclosure time."""
@@ -47,6 +48,7 @@ class RenderedPrompt(Evolve):
     pcm: bytes = field(repr=False)
     audible: tuple[int, int]
     sha256: str
+    flags: tuple[str, ...] = ()  # requirements whose words were to be said here (S9)
 
     @property
     def samples(self) -> int:
@@ -113,11 +115,17 @@ def render_script(
 ) -> RenderedScript:
     """Render every prompt; ``values`` fill the slots of those that name a contact's values.
 
+    Without ``values`` those prompts are left out: :func:`for_contact` adds them for each call.
+
     Raises:
         ScriptError: a slot has no value.
         SpeechError: the synthesizer failed.
     """
-    prompts = {p.id: _prompt(script, p, cache, values or {}) for p in script.prompts}
+    prompts = {
+        p.id: _prompt(script, p, cache, values or {})
+        for p in script.prompts
+        if values is not None or not p.slots
+    }
     audio = hashlib.sha256()
     for prompt in script.prompts:
         shared = prompts[prompt.id].sha256 if not prompt.slots else f"slots:{prompt.text}"
@@ -131,9 +139,44 @@ def render_script(
     )
 
 
-def _prompt(
-    script: Script, prompt: Prompt, cache: PromptCache, values: Mapping[str, str]
-) -> RenderedPrompt:
+def for_contact(
+    rendered: RenderedScript, cache: PromptCache, values: Mapping[str, str], words: WordCheck
+) -> RenderedScript:
+    """The script with the prompts that name the values of one contact, checked first.
+
+    What must not be said is never rendered: the safe line stands in its place, as it does
+    where the synthesizer fails. Takes the time of synthesis: call it before the INVITE.
+
+    Raises:
+        ScriptError: a slot has no value.
+    """
+    prompts = dict(rendered.prompts)
+    for prompt in rendered.script.prompts:
+        if not prompt.slots:
+            continue
+        found = words.findings(_filled(prompt, values))
+        try:
+            made = None if found else _prompt(rendered.script, prompt, cache, values)
+        except SpeechError:
+            made = None
+        if made is None:
+            flags = tuple(dict.fromkeys(finding.requirement for finding in found))
+            made = safely(rendered, prompt.id, flags)
+        if made is not None:
+            prompts[prompt.id] = made
+    return rendered.evolve(prompts=prompts)
+
+
+def safely(rendered: RenderedScript, id: str, flags: tuple[str, ...]) -> RenderedPrompt | None:
+    """The safe line in the place of prompt ``id``; None: there is none, or none may stand there.
+
+    The parts of the opening have no substitute: without them the call may not go on.
+    """
+    safe = rendered.get(line_id(SAFE))
+    return None if safe is None or id in OPENING else safe.evolve(id=id, flags=flags)
+
+
+def _filled(prompt: Prompt, values: Mapping[str, str]) -> str:
     text = prompt.text
     for slot in prompt.slots:
         if slot not in values:
@@ -143,6 +186,13 @@ def _prompt(
                 remedy="map that column of the contacts",
             )
         text = text.replace(f"{{{slot}}}", values[slot])
+    return text
+
+
+def _prompt(
+    script: Script, prompt: Prompt, cache: PromptCache, values: Mapping[str, str]
+) -> RenderedPrompt:
+    text = _filled(prompt, values)
     spoken = speakable(text, script.language)
     speech = cache.pcm(spoken, script.voice, script.rate, private=bool(prompt.slots))
     tail = TAIL_MS if prompt.closing else PAUSE_MS

@@ -38,6 +38,16 @@ LINES = (
 )
 """Lines every script brings along, because every state can need them."""
 
+SAFE = "safe"
+"""The line said in place of words that must not be said (S9); approved with the script."""
+
+_SAFE_WORDS = {
+    "zh": "抱歉，这部分内容我不便介绍。",
+    "en": "Sorry, I cannot say more about that.",
+}
+SLOTS = ("name", "interest")
+"""Values of a contact that may stand in a prompt; checked for each call (S9)."""
+
 FAREWELLS = frozenset({"refusal", "human", "lost", "goodbye", "later", "wrong_number", "complaint"})
 MARKS = frozenset({"question", "answer", "details", "farewell", "prompt"})
 WAY_OUT_KEY = "1"
@@ -179,7 +189,7 @@ def parse(document: object) -> Script:
     if language not in _ROBOT:
         raise ScriptError("unknown language", field="language", remedy="write zh or en")
     opening = _opening(_mapping(top.get("opening"), "opening"))
-    lines = _lines(_mapping(top.get("lines"), "lines"))
+    lines = _lines(_mapping(top.get("lines"), "lines"), language)
     nodes, said = _nodes(_mapping(top.get("nodes"), "nodes"))
     script = Script(
         id=_text(top, "id", "script"),
@@ -193,6 +203,7 @@ def parse(document: object) -> Script:
         max_call_ms=1000 * _number(top, "max_call_s", "script", 20, 900, default=180),
     )
     _check_opening(script)
+    _check_slots(script)
     _check_graph(script)
     return script
 
@@ -217,9 +228,16 @@ def _opening(table: Mapping[str, Any]) -> tuple[Prompt, ...]:
     return tuple(Prompt(name, _text(table, name, "opening"), name) for name in OPENING)
 
 
-def _lines(table: Mapping[str, Any]) -> tuple[Prompt, ...]:
-    _only(table, set(LINES), "lines")
-    return tuple(
+def _lines(table: Mapping[str, Any], language: str) -> tuple[Prompt, ...]:
+    _only(table, {*LINES, SAFE}, "lines")
+    safe = _text(table, SAFE, "lines", default=_SAFE_WORDS[language])
+    if _SLOT.search(safe):
+        raise ScriptError(
+            "holds a contact's value",
+            field=f"lines.{SAFE}",
+            remedy="keep it the same for everybody: it replaces words that must not be said",
+        )
+    lines = [
         Prompt(
             line_id(name),
             _text(table, name, "lines"),
@@ -227,7 +245,8 @@ def _lines(table: Mapping[str, Any]) -> tuple[Prompt, ...]:
             closing=name in FAREWELLS,
         )
         for name in LINES
-    )
+    ]
+    return (*lines, Prompt(line_id(SAFE), safe, SAFE))
 
 
 def _nodes(table: Mapping[str, Any]) -> tuple[tuple[Node, ...], tuple[Prompt, ...]]:
@@ -368,6 +387,17 @@ def _check_opening(script: Script) -> None:
                 field=f"opening.{name}",
                 remedy="keep the opening the same for everybody, so that it is approved as heard",
             )
+
+
+def _check_slots(script: Script) -> None:
+    for prompt in script.prompts:
+        for slot in prompt.slots:
+            if slot not in SLOTS:
+                raise ScriptError(
+                    f"{{{slot}}} is no value of a contact",
+                    field=prompt.id,
+                    remedy=f"known are {', '.join(f'{{{name}}}' for name in SLOTS)}",
+                )
 
 
 def _check_graph(script: Script) -> None:

@@ -29,7 +29,8 @@ from voicebot.line import (
     to_samples,
 )
 from voicebot.person import CallPerson, Person
-from voicebot.prompts import RenderedPrompt, RenderedScript
+from voicebot.prompts import RenderedPrompt, RenderedScript, safely
+from voicebot.words import WordCheck
 
 DISCLOSURE_LIMIT_MS = 3000  # S1
 FAREWELL_END_MS = 1800  # after the refusing words; BYE must be out by 2.0 s (S11)
@@ -75,6 +76,7 @@ async def converse(
     *,
     clock: Clock,
     on_refusal: OnRefusal,
+    words: WordCheck,
     call_person: CallPerson | None = None,
     leave: asyncio.Event | None = None,
 ) -> Conversation:
@@ -85,8 +87,11 @@ async def converse(
     returns runs beside the farewell and is awaited before this returns. ``call_person`` rings a
     person of ours when the callee asks for one; without it, or with nobody free, a ticket is
     opened. ``leave`` being set asks for a polite goodbye. Closes ``speech``.
+
+    Nothing is played whose text ``words`` objects to: the script's safe line is played in its
+    place, or without one the call ends (S9). What people say is only flagged.
     """
-    session = _Session(line, script, speech, clock, on_refusal, call_person, leave)
+    session = _Session(line, script, speech, clock, on_refusal, words, call_person, leave)
     try:
         return await session.run()
     finally:
@@ -101,6 +106,7 @@ class _Session:
         speech: SpeechStream | None,
         clock: Clock,
         on_refusal: OnRefusal,
+        words: WordCheck,
         call_person: CallPerson | None,
         leave: asyncio.Event | None,
     ) -> None:
@@ -109,6 +115,7 @@ class _Session:
         self._speech = speech
         self._clock = clock
         self._on_refusal = on_refusal
+        self._words = words
         self._call_person = call_person
         self._leave = leave
         self._person: Person | None = None
@@ -226,9 +233,8 @@ class _Session:
 
     def _said(self, prompt: RenderedPrompt, start: int, played: int) -> None:
         cut = played < prompt.samples
-        self._entries.append(
-            transcript.Said(prompt.text, prompt.mark, start, played, prompt.audible, cut)
-        )
+        said = (prompt.text, prompt.mark, start, played, prompt.audible, cut, prompt.flags)
+        self._entries.append(transcript.Said(*said))
         if played >= prompt.audible[1]:
             end = start + prompt.audible[1]
             if prompt.mark == "disclosure":
@@ -296,7 +302,8 @@ class _Session:
                     await self._utterance(turn)
 
     async def _utterance(self, turn: turns.Utterance) -> None:
-        caught = transcript.Caught(turn.text, turn.start, turn.end, turn.confidence)
+        flags = self._flags(turn.text)
+        caught = transcript.Caught(turn.text, turn.start, turn.end, turn.confidence, flags)
         if turn.acted and self._early_at is not None:
             self._entries[self._early_at] = caught
             self._early_at = None
@@ -367,7 +374,7 @@ class _Session:
                 await self._finish(action)
 
     async def _say(self, ids: tuple[str, ...]) -> None:
-        prompts = [self._script.get(id) for id in ids]
+        prompts = [self._checked(id) for id in ids]
         for id, prompt in zip(ids, prompts, strict=True):
             if prompt is None:
                 await self._feed(dialogue.AudioMissing(id))
@@ -385,6 +392,22 @@ class _Session:
                 tag = f"{self._plays}:{prompt.id}"
                 self._queued[tag] = prompt
                 self._line.play(prompt.pcm, tag)
+
+    def _checked(self, id: str) -> RenderedPrompt | None:
+        """Prompt ``id``, or the safe line where its words must not be said; None: neither.
+
+        Everything the bot says comes through here. It takes a fraction of a millisecond.
+        """
+        prompt = self._script.get(id)
+        if prompt is None or prompt.flags or not (flags := self._flags(prompt.text)):
+            return prompt
+        _log.warning("not said", extra={"action": "wording.blocked", "prompt": id})
+        safe = safely(self._script, id, flags)
+        return safe if safe is not None and not self._flags(safe.text) else None
+
+    def _flags(self, text: str) -> tuple[str, ...]:
+        """Requirements the words of ``text`` touch."""
+        return tuple(dict.fromkeys(f.requirement for f in self._words.findings(text)))
 
     async def _ring_person(self) -> Person | None:
         return None if self._call_person is None else await self._call_person()

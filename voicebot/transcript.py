@@ -24,16 +24,19 @@ class Said:
     played: int
     audible: tuple[int, int]
     cut: bool
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Caught:
-    """Words of the callee; samples since answer."""
+    """Words of a person; samples since answer."""
 
     text: str = field(repr=False)
     start: int
     end: int
     confidence: float
+    flags: tuple[str, ...] = ()
+    speaker: Speaker = Speaker.CALLEE  # or a person of ours
 
 
 Entry: TypeAlias = Said | Caught
@@ -48,11 +51,12 @@ def lines(entries: Iterable[Entry]) -> tuple[TranscriptLine, ...]:
 def _line(entry: Entry) -> TranscriptLine | None:
     if isinstance(entry, Caught):
         return TranscriptLine(
-            Speaker.CALLEE,
+            entry.speaker,
             entry.text,
             to_ms(entry.start),
             to_ms(max(entry.start, entry.end)),
             confidence=round(entry.confidence, 3),
+            flags=entry.flags,
         )
     start, end = entry.audible
     heard = min(entry.played, end)
@@ -61,10 +65,18 @@ def _line(entry: Entry) -> TranscriptLine | None:
     begin = to_ms(entry.position + start)
     if heard == end:  # cut in the closing silence, if at all: all of it was heard
         finish = to_ms(entry.position + end)
-        return TranscriptLine(Speaker.BOT, entry.text, begin, finish, mark=entry.mark)
+        return TranscriptLine(
+            Speaker.BOT, entry.text, begin, finish, mark=entry.mark, flags=entry.flags
+        )
     # Which letter the knife met is estimated from the share of the speech that was sent.
     letters = round(len(entry.text) * (heard - start) / (end - start))
     at = to_ms(entry.position + heard)
     return TranscriptLine(
-        Speaker.BOT, entry.text[:letters], begin, at, interrupted_at_ms=at, mark=entry.mark
+        Speaker.BOT,
+        entry.text[:letters],
+        begin,
+        at,
+        interrupted_at_ms=at,
+        mark=entry.mark,
+        flags=entry.flags,
     )

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from compliance.errors import BadInput, StorageError
-from compliance.facts import KeyPress, Outcome, RefusalScope
+from compliance.facts import KeyPress, Outcome, RefusalScope, Speaker, TranscriptLine
 from storage import ledger
 from storage.anchors import FolderAnchor
 from storage.objects import FolderObjects
@@ -205,6 +205,34 @@ def test_invites_are_records_with_a_call_id_and_nothing_said(home: TestHome) -> 
     assert invite == record.evolve(transcript=(), keys=())
     assert home.store.invites(campaign) == [invite]
     assert home.store.invites("nothing") == []
+
+
+def test_flags_are_kept_with_the_words_and_without_them_in_the_ledger(home: TestHome) -> None:
+    claim, attempt = home.attempt()
+    lines = (
+        TranscriptLine(Speaker.BOT, "抱歉，这部分内容我不便介绍。", 9000, 11000, mark="safe",
+                       flags=("S8", "S9")),
+        TranscriptLine(Speaker.CALLEE, "是不是诈骗", 12000, 13000, confidence=0.9, flags=("S9",)),
+        TranscriptLine(Speaker.CALLEE, "好的", 14000, 14500, confidence=0.9),
+    )  # fmt: skip
+    home.store.finish(claim, home.record(claim, transcript=lines), None)
+    auditor = home.actors["auditor"]
+    assert home.store.transcript(auditor, attempt.id, AccessReason.DISPUTE) == lines
+    (finish,) = bodies(home, "call.finish")
+    assert finish["wording"] == ["bot:S8", "bot:S9", "callee:S9"]
+    assert "诈骗" not in str(finish)
+
+
+def test_what_a_robot_says_of_a_contact_is_a_raw_read(home: TestHome) -> None:
+    home.contacts(["139 0000 0001"], name="测试甲", interest="保本理财")
+    claim, attempt = home.attempt(home.campaign(batches=["batch1"]))
+    values = home.store.spoken.values(claim, {"interest", "name"})
+    assert values == {"name": "测试甲", "interest": "保本理财"}
+    (entry,) = bodies(home, "pii.read")
+    assert (entry["attempt"], entry["columns"]) == (attempt.id, ["interest", "name"])
+    assert "保本" not in str(entry)
+    with pytest.raises(BadInput, match="notes"):
+        home.store.spoken.values(claim, {"notes"})
 
 
 def test_a_reason_phrase_that_quotes_a_number_is_dropped(home: TestHome) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from compliance.clock import VirtualClock
+from dialer.policies import word_check
+from dialer.settings import PolicySettings
 from voicebot.prompts import PromptCache, RenderedScript, render_script
 from voicebot.script import load
+from voicebot.words import WordCheck
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "demo"
 
@@ -38,6 +42,11 @@ def rendered(language: str = "zh") -> RenderedScript:
     return render_script(
         load(EXAMPLES / f"script.{language}.yaml"), PromptCache(None, ToneSynthesizer())
     )
+
+
+@cache
+def words(language: str = "zh", industry: str = "finance") -> WordCheck:
+    return word_check(language, PolicySettings(industry=industry))
 
 
 def clock() -> VirtualClock:

@@ -41,6 +41,17 @@ def test_bare_yaml_yes_is_the_answer_yes() -> None:
     assert load(text).node("ask").target("yes") == "explain"
 
 
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_a_script_always_has_a_safe_line(language: str) -> None:
+    """Approved with it: its words, its own or ours, are part of the digest (S9, G5)."""
+    own = document(language)
+    without = copy.deepcopy(own)
+    del without["lines"]["safe"]
+    assert parse(without) == parse(own)
+    without["lines"]["safe"] = "别的" if language == "zh" else "Something else."
+    assert digest(parse(without)) != digest(parse(own))
+
+
 Edit = Callable[[dict[str, Any]], object]
 
 BROKEN: list[tuple[str, Edit, str]] = [
@@ -65,6 +76,9 @@ BROKEN: list[tuple[str, Edit, str]] = [
     ("slot", lambda d: d["opening"].update(purpose="{name}大约一分钟"), "opening.purpose"),
     ("no farewell", lambda d: d["lines"].pop("refusal"), "lines.refusal"),
     ("empty line", lambda d: d["lines"].update(refusal=" "), "lines.refusal"),
+    ("safe for one", lambda d: d["lines"].update(safe="{name}，抱歉。"), "lines.safe"),
+    ("empty safe", lambda d: d["lines"].update(safe=""), "lines.safe"),
+    ("no value", lambda d: d["nodes"]["ask"].update(say="{notes}您好"), "{notes}"),
     ("no start", lambda d: d.update(start="nowhere"), "start"),
     ("dangling", lambda d: d["nodes"]["answer"].update(next="nowhere"), "nodes.answer"),
     (

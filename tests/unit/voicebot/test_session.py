@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from compliance.facts import Blame, Outcome, Speaker
-from tests.unit.voicebot.builders import clock, rendered
+from compliance.facts import Blame, Outcome, Speaker, TranscriptLine
+from tests.unit.voicebot.builders import ToneSynthesizer, clock, rendered, words
 from voicebot.line import AudioIn, KeyPressed, LineGone, PlayCut, PlayEnded, to_samples
-from voicebot.prompts import RenderedScript
+from voicebot.prompts import PromptCache, RenderedScript, for_contact, render_script
 from voicebot.session import Conversation, converse
 from voicebot.testing import Act, HangsUp, Presses, Says, ScriptedLine, ScriptedSpeech, SpeechDies
 
@@ -68,6 +68,7 @@ class Call:
                 self.speech,
                 clock=self.clock,
                 on_refusal=self.refused,
+                words=words(self.script.script.language),
                 call_person=self.call_person,
                 leave=self.leave,
             )
@@ -369,7 +370,12 @@ def test_line_that_never_reports_its_end() -> None:
 async def _stalling(call: Call) -> Conversation:
     async with asyncio.timeout(10):
         return await converse(
-            call.line, call.script, call.speech, clock=call.clock, on_refusal=call.refused
+            call.line,
+            call.script,
+            call.speech,
+            clock=call.clock,
+            on_refusal=call.refused,
+            words=words(),
         )
 
 
@@ -394,7 +400,12 @@ def test_no_task_is_left_behind() -> None:
     async def run() -> int:
         call = Call(Presses("1", 300))
         await converse(
-            call.line, call.script, call.speech, clock=call.clock, on_refusal=call.refused
+            call.line,
+            call.script,
+            call.speech,
+            clock=call.clock,
+            on_refusal=call.refused,
+            words=words(),
         )
         return len(asyncio.all_tasks())
 
@@ -478,3 +489,81 @@ def test_a_stopped_run_takes_leave() -> None:
     talk = call.run()
     assert (talk.outcome, talk.blame) == (Outcome.CANCELLED, Blame.US)
     assert call.said(talk) == ["disclosure", "farewell"]
+
+
+# ---------------------------------------------------------------- words
+
+
+def for_interest(interest: str) -> RenderedScript:
+    """The demo's script with a value of the contact in its question, filled for one call."""
+    asks = "您对{interest}感兴趣吗？"
+    prompts = tuple(p.evolve(text=asks) if p.id == "node.ask" else p for p in SCRIPT.script.prompts)
+    cache = PromptCache(None, ToneSynthesizer())
+    shared = render_script(SCRIPT.script.evolve(prompts=prompts), cache)
+    return for_contact(shared, cache, {"interest": interest}, words())
+
+
+def said(talk: Conversation, mark: str) -> list[TranscriptLine]:
+    return [line for line in talk.transcript if line.mark == mark]
+
+
+@pytest.mark.parametrize("interest", ["宝本高收益", "無風​險", "荐*股", "高收益", "套现", "CVV"])
+def test_words_from_a_contact_are_replaced_by_the_safe_line(interest: str) -> None:
+    call = Call(HangsUp(9000, after="way_out"), script=for_interest(interest))
+    talk = call.run()
+    (safe, *_) = said(talk, "safe")
+    (way_out,) = said(talk, "way_out")
+    assert safe.text == SCRIPT.script.prompt("line.safe").text
+    assert set(safe.flags) <= {"D6", "S8", "S9", "S14"}
+    assert safe.flags
+    assert 0 <= safe.start_ms - way_out.end_ms <= 1000  # S9; the pause of 200 ms, in truth
+    assert not any(interest in line.text for line in talk.transcript)
+    assert call.script.prompts["line.safe"].pcm in bytes(call.line.sent)
+    assert talk.violations == ()  # it was not said
+
+
+def test_harmless_words_of_a_contact_are_said() -> None:
+    talk = Call(HangsUp(9000, after="way_out"), script=for_interest("咖啡")).run()
+    assert said(talk, "question")[0].text == "您对咖啡感兴趣吗？"
+    assert not said(talk, "safe")
+
+
+def changed(id: str, text: str) -> RenderedScript:
+    """A rendered prompt whose words nobody checked, as a later source of text could bring."""
+    prompts = {**SCRIPT.prompts, id: SCRIPT.prompts[id].evolve(text=text)}
+    return SCRIPT.evolve(prompts=prompts)
+
+
+def test_whatever_is_said_is_checked_when_it_is_said() -> None:
+    call = Call(HangsUp(9000, after="way_out"), script=changed("node.ask", "这款产品保本。"))
+    talk = call.run()
+    assert said(talk, "safe")[0].flags == ("S8",)
+    assert SCRIPT.prompts["node.ask"].pcm not in bytes(call.line.sent)
+
+
+def test_a_farewell_is_replaced_in_time() -> None:
+    call = Call(Presses("1", 300), script=changed("line.refusal", "好的，稳赚不赔。"))
+    talk = call.run()
+    assert talk.outcome is Outcome.REFUSED
+    assert call.ended_ms - 320 <= 1900  # S11 comes first: there may be no time for it
+
+
+@pytest.mark.parametrize("id", ["disclosure", "recording_notice", "line.safe"])
+def test_without_words_that_may_be_said_the_call_ends(id: str) -> None:
+    script = changed(id, "这款产品保本。")
+    if id == "line.safe":
+        script = script.evolve(prompts={**script.prompts, **changed("node.ask", "保本").prompts})
+        script = script.evolve(prompts={**script.prompts, id: changed(id, "保本").prompts[id]})
+    call = Call(HangsUp(30_000), script=script)
+    talk = call.run()
+    assert (talk.outcome, talk.blame) == (Outcome.ABORTED, Blame.US)
+    assert SCRIPT.prompts["node.ask"].pcm not in bytes(call.line.sent)
+    assert not any("保本" in line.text for line in talk.transcript)
+
+
+def test_words_of_the_callee_are_flagged_and_change_nothing() -> None:
+    call = Call(Says("你们 是不是 诈骗", 500, after="way_out"), HangsUp(9000, after="way_out"))
+    talk = call.run()
+    (line,) = [line for line in talk.transcript if line.speaker is Speaker.CALLEE]
+    assert line.flags == ("S9",)
+    assert talk.violations == ()
