@@ -209,10 +209,13 @@ def earliest(request: DialRequest, rulebook: Rulebook, at: datetime) -> datetime
         if decision.permitted:
             return at
         about_request = [f for f in decision.refusing if not f.line and f.rule != "no_usable_line"]
-        times = [f.earliest for f in about_request if f.earliest is not None]
-        if not about_request or len(times) != len(about_request) or max(times) <= at:
+        times = [f.earliest for f in about_request]
+        if any(f.rule == "no_usable_line" for f in decision.refusing):
+            times.append(decision.line_at)
+        known = [time for time in times if time is not None]
+        if not times or len(known) != len(times) or max(known) <= at:
             return None
-        at = max(times)
+        at = max(known)
     return None
 
 

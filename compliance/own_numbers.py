@@ -34,6 +34,10 @@ class OwnNumber(Evolve):
         """The stricter of its own limit and the profile's; None: neither is set."""
         return min((c for c in (self.day_cap, asked) if c is not None), default=None)
 
+    def used(self, now: datetime) -> int:
+        """Calls that still count at ``now``, as far as is known: the oldest may be over."""
+        return self.calls - (self.oldest is not None and self.oldest + DAY <= now)
+
     def room_at(self) -> datetime | None:
         """When the first call leaves the 24 hours."""
         return None if self.oldest is None else self.oldest + DAY
@@ -48,6 +52,7 @@ class NumberCall(Evolve):
     sip_status: int = 0
     announcement: str = ""  # of Announcement: what the carrier said before any answer
     rang: bool = False
+    answered: bool = False
     waited_ms: int | None = None  # from the INVITE to the end, where nobody answered
 
 

@@ -55,6 +55,7 @@ from dialer.sip import SipEndpoint
 from dialer.transfer import ConnectedAgent, Switchboard
 from dialer.writer import Writer
 from storage import pii
+from storage.attempts import Caps, default_caps
 from storage.call_entries import Answered, Ended, Opened, Refused
 from storage.keys import Keyring
 from storage.recordings import SealedRecording
@@ -155,7 +156,9 @@ async def place_one_call(ctx: DialContext) -> Placed:
         await ctx.writer.run(ctx.store.release, claim)
         return Placed.HELD
     try:
-        attempt = await ctx.writer.run(ctx.store.authorise, verdict, claim, ctx.clock.wall())
+        attempt = await ctx.writer.run(
+            ctx.store.authorise, verdict, claim, ctx.clock.wall(), _caps(ctx)
+        )
     except (AuthorisationDenied, LeaseLost) as denied:
         log.info("not authorised", action="attempt.denied", cause=type(denied).__name__)
         return Placed.REFUSED
@@ -175,6 +178,14 @@ async def place_one_call(ctx: DialContext) -> Placed:
     leaf = await _finish(ctx, claim, record, sealed)
     ctx.report("ended", _summary(record, leaf))
     return Placed.DONE
+
+
+def _caps(ctx: DialContext) -> Caps:
+    """What the authorising transaction counts again, the daily cap of our own numbers as the
+    profiles in force have it."""
+    own = ctx.rulebook.policy.own_numbers
+    caps = default_caps(ctx.store.home)
+    return caps.evolve(own_per_day=None if own is None else own.calls_per_day)
 
 
 async def _finish(
@@ -237,7 +248,7 @@ async def _talk(
 ) -> tuple[CallRecord, SealedRecording | None]:
     """INVITE, wait, converse, hang up; returns the record and the sealed recording."""
     lines = {facts.id: Line.of(facts) for facts in claim.request.lines}
-    line = choose(permit.decision.lines, lines, ctx.live)
+    line = choose((attempt.line,), lines, ctx.live)  # its own number was counted (C4b)
     recorder = CallRecorder(
         ctx.files,
         ctx.store.keyring,

@@ -32,6 +32,7 @@ SEQUENCE_S = 0.5  # an entry has its global index ≤ 1 s after its commit
 CHECKPOINT_S = 5.0  # asks; the sequencer signs every 60 s or 1,000 entries
 CARRY_S = 5.0  # the newest checkpoint goes to the further anchors
 SETTLE_S = 2.0
+WATCH_S = 5.0  # whether calls fail as those of a blocked number do
 FORWARD_S = 5.0  # sealed files go to the bucket
 STAMP_S = 30.0  # asks; a checkpoint is stamped as often as the settings say
 RETAIN_S = 600.0  # asks; what is over is destroyed once a day
@@ -46,12 +47,14 @@ def build(
     look: Callable[[], None],
     stamp: Callable[[], object] | None = None,
     carry: Callable[[], object] | None = None,
+    watch: Callable[[], object] | None = None,
 ) -> BackgroundScheduler:
     """A scheduler ready to start.
 
     One worker thread, so that jobs never race each other; destruction, which may take minutes,
     has its own, and so has ``carry``, which waits for further anchors. ``look`` settles what
-    dead processes left; ``stamp`` has a checkpoint stamped when that is due.
+    dead processes left; ``stamp`` has a checkpoint stamped when that is due; ``watch`` looks
+    after our own numbers.
     """
     scheduler = BackgroundScheduler(
         executors={
@@ -100,6 +103,8 @@ def build(
         scheduler.add_job(carry, "interval", seconds=CARRY_S, id="carry", executor="anchors")
     if stamp is not None:
         scheduler.add_job(stamp, "interval", seconds=STAMP_S, id="stamp", executor="retention")
+    if watch is not None:
+        scheduler.add_job(watch, "interval", seconds=WATCH_S, id="watch")
     scheduler.add_job(settle, "interval", seconds=SETTLE_S, id="settle")
     scheduler.add_listener(_failed, EVENT_JOB_ERROR)
     return scheduler

@@ -32,7 +32,7 @@ from dialer import schedule
 from dialer.check_process import CheckProcess
 from dialer.orders import DRAIN, CheckOrder, Order
 from dialer.orphans import Dialog, say_goodbye
-from dialer.policies import load_terms
+from dialer.policies import load_rulebook, load_terms
 from dialer.runs import Run, bury, dead_runs
 from dialer.settings import Home
 from dialer.settling import Settling
@@ -128,6 +128,7 @@ class Supervisor:
             self._settling.look,
             self._stamp if self._stamps is not None else None,
             self._carry if self._sequencer.has_further else None,
+            self._watch_numbers,
         )
         self._loop = asyncio.get_running_loop()
         jobs.start()
@@ -187,6 +188,14 @@ class Supervisor:
         every = timedelta(seconds=self._home.settings.timestamps.every_s)
         if self._stamps is not None and self._stamps.due(self._clock.wall(), every):
             self._stamps.stamp_newest()
+
+    def _watch_numbers(self) -> None:
+        """A number of ours that seems blocked rests, and those at the screen are told (C4b)."""
+        asked = load_rulebook(self._home.settings.policy.profiles).policy.own_numbers
+        if asked is not None:
+            for number in self._store.own_numbers.watch(asked.rest_hours):
+                assert self._loop is not None
+                self._loop.call_soon_threadsafe(self._report, "number_rests", {"number": number})
 
     def _carry(self) -> None:
         """Take checkpoints to the further anchors. One that is away stops no call; one that

@@ -120,6 +120,11 @@ class Lines:
         return dict(json.loads(opened))
 
 
+def all_lines(session: Session) -> list[LineFacts]:
+    """Every line, by id."""
+    return [_facts(row) for row in session.scalars(select(LineRow).order_by(LineRow.id))]
+
+
 def lines_of(session: Session, campaign: str, now: datetime) -> tuple[LineFacts, ...]:
     """The campaign's lines in its order, with what their suppliers' papers say at ``now``."""
     rows = session.scalars(

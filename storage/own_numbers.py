@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, true, update
 from sqlalchemy.orm import Session
 
 from compliance.facts import LineFacts
@@ -79,7 +79,7 @@ def free_at(own: OwnNumber, asked: int | None, now: datetime) -> datetime | None
     if own.rest_until is not None and own.rest_until > now:
         return own.rest_until
     cap = own.cap(asked)
-    if cap is None or own.calls < cap:
+    if cap is None or own.used(now) < cap:
         return None
     return own.room_at() or now + DAY
 
@@ -122,8 +122,10 @@ def row_of(session: Session, number: str) -> OwnNumberRow:
     ).one()
 
 
-def last_calls(session: Session, number: str, limit: int = CALLS_NEEDED) -> list[NumberCall]:
-    """How the last calls that showed the number ended, newest first."""
+def last_calls(
+    session: Session, number: str, limit: int = CALLS_NEEDED, since: datetime | None = None
+) -> list[NumberCall]:
+    """How the last calls that showed the number ended, newest first; those after ``since``."""
     columns = (
         AttemptRow.at,
         AttemptRow.outcome,
@@ -141,6 +143,7 @@ def last_calls(session: Session, number: str, limit: int = CALLS_NEEDED) -> list
             sip_status=row.sip_status,
             announcement=row.announcement,
             rang=row.ringing_at is not None,
+            answered=row.answered_at is not None,
             waited_ms=(
                 round((row.ended_at - row.invited_at) / timedelta(milliseconds=1))
                 if row.ended_at and row.invited_at and row.answered_at is None
@@ -149,7 +152,11 @@ def last_calls(session: Session, number: str, limit: int = CALLS_NEEDED) -> list
         )
         for row in session.execute(
             select(*columns)
-            .where(AttemptRow.own_number == number, AttemptRow.outcome.is_not(None))
+            .where(
+                AttemptRow.own_number == number,
+                AttemptRow.outcome.is_not(None),
+                AttemptRow.at > since if since is not None else true(),
+            )
             .order_by(AttemptRow.at.desc())
             .limit(limit)
         )

@@ -24,8 +24,8 @@ from storage.attempts import Attempts, Caps
 from storage.calls import AccessReason, Calls
 from storage.campaigns import Campaigns, CampaignState
 from storage.cases import Cases
-from storage.complaints import Complaints
 from storage.checks import Checks
+from storage.complaints import Complaints
 from storage.contacts import Contacts, ImportResult
 from storage.context import SYSTEM, Context, translated
 from storage.evidence import Evidence
@@ -38,6 +38,7 @@ from storage.leases import Leases
 from storage.lines import Lines
 from storage.listing import CallRow, GateRefusalRow, Listing
 from storage.models import Home
+from storage.number_care import OwnNumbers
 from storage.papers import Papers
 from storage.people import People
 from storage.previews import Previews
@@ -45,6 +46,7 @@ from storage.processing import Records
 from storage.purposes import Assessments, Purposes
 from storage.rechecks import Rechecks
 from storage.refusals import Refusals
+from storage.registries import Registries
 from storage.report import Reports
 from storage.retention import Retention
 from storage.rotation import Rotation
@@ -152,6 +154,8 @@ class Store:
         self.assessments = Assessments(context)
         self.records = Records(context)
         self.refusals = Refusals(context)
+        self.registries = Registries(context)
+        self.own_numbers = OwnNumbers(context)
         self.agents = Agents(context)
         self.tickets = Tickets(context)
         self.spoken = Spoken(context)
