@@ -51,7 +51,7 @@ def parse_calendar(data: Mapping[str, object]) -> Calendar:
 
     Raises:
         PolicyError: unknown or missing key, wrong type, a day outside its year,
-            a make-up day that is no weekend day or is a holiday as well.
+            a day twice, a make-up day that is no weekend day or is a holiday as well.
     """
     fields = Fields(data, "calendar")
     fields.choice("format", (FORMAT,))
@@ -70,8 +70,14 @@ def parse_calendar(data: Mapping[str, object]) -> Calendar:
         part.finish()
         if last < first or first.year != year or last.year != year:
             raise part.error("to", f"must not be before its start nor outside {year}")
-        holidays.update(first + timedelta(days=n) for n in range((last - first).days + 1))
-    working = {fields.as_day("working_days", d) for d in fields.items("working_days")}
+        days = {first + timedelta(days=n) for n in range((last - first).days + 1)}
+        if days & holidays:
+            raise part.error("from", f"{min(days & holidays)} is a holiday twice")
+        holidays |= days
+    listed = [fields.as_day("working_days", d) for d in fields.items("working_days")]
+    working = set(listed)
+    if len(working) != len(listed):
+        raise fields.error("working_days", "names a day twice")
     for day in sorted(working):
         if day.year != year or day.isoweekday() not in weekend or day in holidays:
             raise fields.error("working_days", f"{day} is no weekend day of {year}, or a holiday")

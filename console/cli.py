@@ -38,14 +38,18 @@ from console.commands.common import errors
 from console.commands.complaints import complaint_app
 from console.commands.contacts import contacts_app
 from console.commands.database import db_app
+from console.commands.exams import exam_app
 from console.commands.gate import gate_app
 from console.commands.keys import keys_app
 from console.commands.ledger import ledger_app
 from console.commands.lines import lines_app
 from console.commands.models import models_app
 from console.commands.people import person_app
+from console.commands.policies import calendar_app, policy_app
 from console.commands.retention import destructions, hold_app, retention_app
 from console.commands.scripts import script_app
+from console.commands.trainings import training_app
+from console.commands.wording import wording_app
 from storage.database import storage_error
 
 app = typer.Typer(
@@ -58,8 +62,13 @@ app = typer.Typer(
 app.command()(homes.init)
 app.command()(homes.login)
 app.add_typer(person_app, name="person")
+app.add_typer(exam_app, name="exam")
+app.add_typer(training_app, name="training")
+app.add_typer(policy_app, name="policy")
+app.add_typer(calendar_app, name="calendar")
 app.add_typer(contacts_app, name="contacts")
 app.add_typer(script_app, name="script")
+app.add_typer(wording_app, name="wording")
 app.add_typer(lines_app, name="lines")
 campaign_app.command("preview")(previews.campaign_preview)
 campaign_app.command("test")(lab.campaign_test)

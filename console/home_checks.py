@@ -18,7 +18,7 @@ from compliance.clock import Clock
 from compliance.errors import StorageError
 from compliance.facts import HomeKind, LineFacts, Role
 from compliance.rulebook import Rulebook
-from console import anchor_states, check_view, papers, readiness, unlocking
+from console import anchor_states, check_view, office_checks, papers, readiness, unlocking
 from console.diagnosis import Diagnosis, fail, guarded, ok, warn
 from dialer.policies import load_rulebook, load_terms
 from dialer.settings import Home
@@ -88,6 +88,9 @@ class HomeCheckup:
             ("checks", lambda store: check_view.overdue(store, self.clock)),
             ("stop", self._stop),
             ("people", self._people),
+            ("law", functools.partial(office_checks.law, self.home)),
+            ("exam", office_checks.exam),
+            ("training", office_checks.training),
             ("script", self._script),
             ("lines", self._lines),
         ):

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from compliance import rulebook, wording
-from compliance.calendar import Calendar
+from compliance.calendar import Calendar, parse_calendar
 from compliance.errors import ConfigError, PolicyError
 from compliance.rulebook import Rulebook
 from compliance.wording import Lexicon
@@ -69,10 +69,15 @@ def load_rulebook(
             remedy=f"name one that comes with Candor beside it: {', '.join(shipped)}",
         )
     read = rulebook.parse(
-        [_own_profile(homes_own[n]) if n in homes_own else _read("policies", n) for n in profiles],
+        [load_profile(name, own) for name in profiles],
         [_read("calendars", name) for name in known("calendars")],
     )
     return read.with_calendars(imported) if imported else read
+
+
+def load_calendars() -> list[Calendar]:
+    """Every calendar we ship."""
+    return [parse_calendar(_read("calendars", name)) for name in known("calendars")]
 
 
 def own_profiles(folder: Path | None) -> dict[str, Path]:
@@ -92,6 +97,16 @@ def own_profiles(folder: Path | None) -> dict[str, Path]:
                 remedy="give the file and its id another name",
             )
     return found
+
+
+def load_profile(name: str, own: Path | None = None) -> Any:
+    """One profile as parsed data, ours or of a home's folder ``own``.
+
+    Raises:
+        PolicyError: there is none of this name, or it is broken.
+    """
+    found = own_profiles(own)
+    return _own_profile(found[name]) if name in found else _read("policies", name)
 
 
 def _own_profile(path: Path) -> Any:

@@ -25,7 +25,7 @@ import structlog
 from sqlalchemy import Engine
 
 from compliance.clock import Clock, SystemClock
-from compliance.errors import CandorError, ScriptError, StorageAway, StorageError
+from compliance.errors import CandorError, PolicyError, ScriptError, StorageAway, StorageError
 from dialer.call import Why
 from dialer.campaign import DialContext, Placed, place_one_call
 from dialer.disk import Disk
@@ -143,7 +143,7 @@ async def run(order: Order, report: _Events, drain: asyncio.Event) -> None:
         report=report,
     )
     report("ready", {"capacity": endpoint.capacity, "sip_port": endpoint.sip_port})
-    watcher = asyncio.create_task(_watch(ctx, engine, settings.dial.stop_after_lag_s))
+    watcher = asyncio.create_task(_watch(ctx, home, engine, settings.dial.stop_after_lag_s))
     drainer = asyncio.create_task(_when_told(ctx, drain))
     agents = sum(agent.enabled for agent in await writer.run(store.agents.agents))
     slots = min(order.max_calls, _leads(endpoint.capacity, agents))
@@ -194,7 +194,7 @@ async def _slot(ctx: DialContext, index: int, busy: set[int]) -> None:
             await asyncio.sleep(_IDLE_S)
 
 
-async def _watch(ctx: DialContext, engine: Engine, lag_limit_s: float) -> None:
+async def _watch(ctx: DialContext, home: Home, engine: Engine, lag_limit_s: float) -> None:
     """Act on what operators write to storage, and dial less when something falls behind."""
     while True:
         await asyncio.sleep(_POLL_S)
@@ -211,6 +211,7 @@ async def _watch(ctx: DialContext, engine: Engine, lag_limit_s: float) -> None:
             async with asyncio.timeout(_ANSWER_S):
                 steering = await ctx.writer.run(ctx.store.steering, ctx.campaign)
                 lag = await ctx.writer.run(_lag, engine, ctx.clock)
+                lawful = await _take_over_law(ctx, home, steering.adopted_law)
         except (StorageError, TimeoutError) as error:
             hold(ctx, "storage")  # no new INVITE while it is away; live calls go on
             log.error("storage away", action="storage.away", kind=type(error).__name__)
@@ -223,10 +224,25 @@ async def _watch(ctx: DialContext, engine: Engine, lag_limit_s: float) -> None:
             "storage": ctx.journal.behind,
             "journal": await ctx.files.run(ctx.journal.aside),
             "paused": steering.state == "paused",
+            "law": not lawful,
             "ledger": lag > lag_limit_s,
             "speech": ctx.speech.behind,
         }
         hold(ctx, next((why for why, true in reasons.items() if true), ""))
+
+
+async def _take_over_law(ctx: DialContext, home: Home, adopted: str) -> bool:
+    """Whether calls are decided under adopted law; law adopted in mid-run is read anew."""
+    if not ctx.rulebook.policy.adopted_law or adopted == ctx.rulebook.digest:
+        return True
+    try:
+        law = await ctx.writer.run(rulebook_of, home, ctx.store)
+    except PolicyError:  # the files are being changed just now, or broken
+        return False
+    if law.digest != adopted:
+        return False
+    ctx.rulebook = law
+    return True
 
 
 def _lag(engine: Engine, clock: Clock) -> float:

@@ -19,6 +19,7 @@ from compliance.facts import Actor, Evolve, Role
 from storage.campaigns import CampaignState
 from storage.context import Context, new_id
 from storage.dialects import Guarded, lock
+from storage.exam_tables import AdoptedLaw
 from storage.models import CampaignRow, EmergencyStop
 
 
@@ -38,6 +39,7 @@ class Steering(Evolve):
 
     state: CampaignState
     stopped_at: datetime | None  # the emergency stop in force
+    adopted_law: str = ""  # digest of the rulebook adopted last; empty: none
 
 
 class Stops:
@@ -96,23 +98,28 @@ class Stops:
             return stopped_at(session)
 
     def steering(self, campaign: str) -> Steering:
-        """The campaign's state and the stop in force, in one query.
+        """The campaign's state, the stop and the law in force, in one query.
 
         Raises:
             BadInput: no such campaign.
         """
         with self._context.read() as session:
             row = session.execute(
-                select(CampaignRow.state, _in_force()).where(CampaignRow.id == campaign)
+                select(CampaignRow.state, _in_force(), _adopted()).where(CampaignRow.id == campaign)
             ).one_or_none()
         if row is None:
             raise BadInput("there is no such campaign", field="campaign")
-        return Steering(CampaignState(row[0]), row[1])
+        return Steering(CampaignState(row[0]), row[1], row[2] or "")
 
 
 def _in_force() -> ScalarSelect[datetime]:
     since = select(func.min(EmergencyStop.at)).where(EmergencyStop.lifted_at.is_(None))
     return since.scalar_subquery()
+
+
+def _adopted() -> ScalarSelect[str]:
+    newest = select(func.max(AdoptedLaw.number)).scalar_subquery()
+    return select(AdoptedLaw.rulebook).where(AdoptedLaw.number == newest).scalar_subquery()
 
 
 def stopped_at(session: Session) -> datetime | None:

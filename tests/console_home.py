@@ -36,7 +36,7 @@ from compliance.permits import Permit, Refusal
 from console import cli, homes
 from console.demo_papers import add_supplier, declare_purpose
 from console.homes import Opened
-from dialer.law import rulebook_of
+from dialer.law import rulebook_of, wording_digest
 from dialer.policies import load_rulebook
 from storage.objects import FolderObjects
 from storage.recordings import RecordingWriter
@@ -131,7 +131,8 @@ def _hire(it: Opened) -> dict[Role, Actor]:
         it.store.people.add_person(people.get(Role.ADMIN), role, _PASSWORD, [role])
         people[role] = it.store.people.sign_in(role, _PASSWORD)
     pass_exam(it.store, *people.values())
-    adopt(it.store, people[Role.COMPLIANCE], rulebook_of(it.home, it.store))
+    law = rulebook_of(it.home, it.store)
+    adopt(it.store, people[Role.COMPLIANCE], law, wording_digest(it.home))
     return people
 
 

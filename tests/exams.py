@@ -19,5 +19,6 @@ def pass_exam(store: Store, *people: Actor) -> None:
         assert store.exams.hand_in(person, sitting.id, bank, answers).valid_until is not None
 
 
-def adopt(store: Store, officer: Actor, rulebook: Rulebook) -> Adoption:
-    return store.law.adopt(officer, rulebook.digest, rulebook.text, reason="first adoption")
+def adopt(store: Store, officer: Actor, rulebook: Rulebook, wording: str = "") -> Adoption:
+    text = rulebook.text
+    return store.law.adopt(officer, rulebook.digest, text, reason="first adoption", wording=wording)

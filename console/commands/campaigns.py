@@ -32,6 +32,7 @@ from console.homes import Opened
 from console.messages import text
 from console.progress import Progress
 from console.status import Status
+from dialer import law
 from dialer.logs import configure
 from storage.campaigns import CampaignState, TargetState
 
@@ -197,6 +198,7 @@ def dial(name: str, home: HomeOption = DEFAULT_HOME) -> None:
         campaign = it.store.campaigns.campaign_named(name)
         exit_if_stopped(it, f"candor dial {name}")
         readiness.check(it.home)
+        law.check_adopted(it.home, it.store)
         configure(it.home.logs / "supervisor.log")
         if it.store.campaigns.campaign_state(campaign) is not CampaignState.RUNNING:
             it.store.campaigns.start(actor, campaign)

@@ -238,6 +238,16 @@ def test_an_unknown_year_or_region_is_not_guessed() -> None:
         ({"working_days": ["2026-01-05"]}, "working_days"),  # a Monday anyway
         ({"working_days": ["2026-10-03"]}, "working_days"),  # a Saturday, but a holiday
         ({"working_days": ["2025-10-11"]}, "working_days"),
+        ({"working_days": ["2026-10-10", "2026-10-10"]}, "working_days"),
+        (
+            {
+                "holidays": [
+                    {"name": "x", "from": "2026-01-01", "to": "2026-01-03"},
+                    {"name": "y", "from": "2026-01-03", "to": "2026-01-04"},
+                ]
+            },
+            "holidays[1].from",
+        ),
         ({"weekend": [0, 7]}, "weekend"),
         ({"year": "2026"}, "year"),
         ({"extra": 1}, "extra"),
