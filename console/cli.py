@@ -44,10 +44,18 @@ from console.commands.keys import keys_app
 from console.commands.ledger import ledger_app
 from console.commands.lines import lines_app
 from console.commands.models import models_app
+from console.commands.papers import papers_app
 from console.commands.people import person_app
 from console.commands.policies import calendar_app, policy_app
+from console.commands.purposes import (
+    assessment_app,
+    campaign_purpose,
+    purposes_app,
+    records_app,
+)
 from console.commands.retention import destructions, hold_app, retention_app
 from console.commands.scripts import script_app
+from console.commands.suppliers import partners_app, suppliers_app
 from console.commands.trainings import training_app
 from console.commands.wording import wording_app
 from storage.database import storage_error
@@ -70,6 +78,13 @@ app.add_typer(contacts_app, name="contacts")
 app.add_typer(script_app, name="script")
 app.add_typer(wording_app, name="wording")
 app.add_typer(lines_app, name="lines")
+app.add_typer(papers_app, name="papers")
+app.add_typer(suppliers_app, name="suppliers")
+app.add_typer(partners_app, name="partners")
+app.add_typer(purposes_app, name="purposes")
+app.add_typer(assessment_app, name="assessment")
+app.add_typer(records_app, name="records")
+campaign_app.command("purpose")(campaign_purpose)
 campaign_app.command("preview")(previews.campaign_preview)
 campaign_app.command("test")(lab.campaign_test)
 app.add_typer(campaign_app, name="campaign")

@@ -6,10 +6,10 @@ from __future__ import annotations
 import functools
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import Engine, make_url, text
@@ -17,8 +17,16 @@ from sqlalchemy import Engine, make_url, text
 from compliance.clock import Clock
 from compliance.errors import StorageError
 from compliance.facts import HomeKind, LineFacts, Role
-from compliance.rulebook import Rulebook
-from console import anchor_states, check_view, office_checks, papers, readiness, unlocking
+from compliance.rulebook import Policy, Rulebook
+from console import (
+    anchor_states,
+    check_view,
+    office_checks,
+    paper_checks,
+    papers,
+    readiness,
+    unlocking,
+)
 from console.diagnosis import Diagnosis, fail, guarded, ok, warn
 from dialer.policies import load_rulebook, load_terms
 from dialer.settings import Home
@@ -93,6 +101,9 @@ class HomeCheckup:
             ("training", office_checks.training),
             ("script", self._script),
             ("lines", self._lines),
+            ("suppliers", functools.partial(self._paper_check, paper_checks.suppliers)),
+            ("papers", functools.partial(self._paper_check, paper_checks.papers)),
+            ("assessments", functools.partial(self._paper_check, paper_checks.assessments)),
         ):
             yield from guarded(check, functools.partial(look, store))
 
@@ -374,6 +385,11 @@ class HomeCheckup:
             yield fail("lines", "unusable", count=len(lines))
         for line in sorted(lines, key=lambda li: not li.enabled):
             yield self._line(line, asked, store.home)
+
+    def _paper_check(
+        self, look: Callable[[Store, Policy, datetime], Iterator[Diagnosis]], store: Store
+    ) -> Iterator[Diagnosis]:
+        return look(store, self._rulebook().policy, self.clock.wall())
 
     def _line(self, line: LineFacts, asked: frozenset[str], kind: HomeKind) -> Diagnosis:
         now = self.clock.wall()

@@ -89,7 +89,6 @@ def record(
         "persons": persons or 0,
         "sources": _sources(session, campaign.id),
         "recipients": _recipients(session, campaign.id),
-        "retention": "contacts 30 days after refusal or end; recordings by the policy's terms",
     }
     session.execute(
         insert(ProcessingRow).values(

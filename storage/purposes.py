@@ -296,6 +296,14 @@ class Assessments:
         )
         return assessment
 
+    def standing(self) -> list[tuple[str, CampaignPapers]]:
+        """What the gate knows of every campaign that has not ended, by name."""
+        with self._context.read() as session:
+            rows = session.scalars(
+                select(CampaignRow).where(CampaignRow.ended_at.is_(None)).order_by(CampaignRow.name)
+            ).all()
+            return [(row.name, campaign_papers(session, row)) for row in rows]
+
     def assessments(self) -> list[Assessment]:
         """Every assessment, newest first."""
         with self._context.read() as session:

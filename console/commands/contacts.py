@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,8 +21,12 @@ from console.commands.common import (
     print_json,
     say,
 )
+from console.commands.papers import described
+from console.commands.papers import show as show_papers
 from console.homes import Opened
+from console.inputs import read_number
 from storage.contacts import ImportResult
+from storage.suppliers import Origin
 
 _SHOWN = 20  # rejected rows on the screen; all of them are in the file
 
@@ -46,7 +50,11 @@ def contacts_import(
     with homes.opened(home, passphrase()) as it:
         with Bar(errors, show_after=1_000_000) as bar:  # bytes; fewer are read in a second
             result: ImportResult = it.store.contacts.import_file(
-                file, actor=homes.signed_in(it), source=source, batch=batch, progress=bar
+                file,
+                actor=homes.signed_in(it),
+                source=source,
+                batch=batch,
+                progress=bar,
             )
         if not as_json:
             _show(it, result)
@@ -61,6 +69,56 @@ def contacts_import(
             }
         )
     raise typer.Exit(1 if result.rejected_rows else 0)
+
+
+@contacts_app.command("origin")
+def contacts_origin(
+    number: Annotated[str, typer.Argument(help="In any spelling; - reads it from standard input.")],
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Where the contacts of a number came from: batch, data partner, documents (D2).
+
+    Compliance officers and auditors; the look is in the ledger. Exit code 1: no contact has it.
+
+    Example: candor contacts origin 13912345678
+    """
+    with homes.opened(home, passphrase()) as it:
+        found = it.store.partners.origin(homes.signed_in(it), read_number(it, number))
+        if as_json:
+            print_json([_origin(it, one) for one in found])
+        else:
+            _show_origins(it, found)
+    raise typer.Exit(0 if found else 1)
+
+
+def _origin(it: Opened, one: Origin) -> dict[str, Any]:
+    return {
+        "batch": one.batch,
+        "row": one.row,
+        "source": one.source,
+        "imported_at": one.imported_at.isoformat(),
+        "partner": one.partner,
+        "company": one.company,
+        "papers": [described(it, paper) for paper in one.papers],
+    }
+
+
+def _show_origins(it: Opened, found: list[Origin]) -> None:
+    if not found:
+        say(it, "origin.none")
+    for one in found:
+        say(
+            it,
+            "origin.partner" if one.partner else "origin.own",
+            batch=one.batch,
+            row=one.row,
+            source=one.source,
+            day=f"{one.imported_at:%Y-%m-%d}",
+            company=one.company,
+        )
+        if one.partner:
+            show_papers(it, list(one.papers), False)
 
 
 def _show(it: Opened, result: ImportResult) -> None:

@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from compliance.facts import LineFacts
+from compliance.paperwork import SupplierFacts
 from console import homes, papers
 from console.commands.common import (
     DEFAULT_HOME,
@@ -45,13 +46,14 @@ def lines_add(
     plaintext_until: Annotated[
         datetime | None, typer.Option(help="Recorded exception for unencrypted SIP and RTP (D7).")
     ] = None,
+    supplier: Annotated[str, typer.Option(help="Whom it is bought from (V1).")] = "",
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Register a line (administrators). Its papers decide whether the gate lets it be used.
 
     Example: candor lines add telecom1 --address 10.0.0.5:5060 --caller-id 4008887686
     --whitelisted-until 2027-06-30 --registered-until 2027-06-30 --filed-until 2027-06-30
-    --plaintext-until 2027-06-30
+    --plaintext-until 2027-06-30 --supplier starline
     """
     facts = LineFacts(
         line,
@@ -63,6 +65,7 @@ def lines_add(
         registered_until=utc(registered_until),
         filed_until=utc(filed_until),
         plaintext_exception_until=utc(plaintext_until),
+        supplier=SupplierFacts(id=supplier),
     )
     with homes.opened(home, passphrase()) as it:
         it.store.lines.add_line(homes.signed_in(it), facts)
@@ -121,6 +124,7 @@ def _json(line: LineFacts, now: datetime, asked: frozenset[str]) -> dict[str, An
         "caller_id": line.caller_id,
         "enabled": line.enabled,
         "encrypted": line.encrypted,
+        "supplier": line.supplier.id,
         "papers": {
             paper: {
                 "until": end.isoformat() if (end := papers.until(line, paper)) else None,

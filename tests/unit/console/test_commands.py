@@ -24,7 +24,9 @@ NO_DATA = {
     "models install", "keys new", "keys passphrase", "keys retire",
     "hold lift",
     "complaint assign", "complaint answer", "complaint remedy", "complaint close", "case note",
-    "case close",
+    "case close", "campaign purpose",
+    "papers open", "papers withdraw", "partners add", "purposes add", "purposes end",
+    "suppliers add", "suppliers assign", "suppliers note", "assessment confirm",
 }  # fmt: skip
 
 
