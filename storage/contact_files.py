@@ -100,8 +100,8 @@ class ContactFile:
         total, done = os.fstat(file.fileno()).st_size, 0
         first = True
         while block := list(islice(file, 1000)):
+            digest.update(b"".join(block))
             for line in block:
-                digest.update(line)
                 text = line.decode("utf-8", "surrogateescape")
                 yield text.removeprefix("\ufeff") if first else text
                 first = False

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from compliance.errors import BadInput
-from compliance.facts import Consent, Evolve
+from compliance.facts import Evolve
 from storage import pii
 from storage.contact_files import ContactFile, Progress, Rejection
-from storage.contact_rows import Defaults, ParsedContact, parse_row
+from storage.contact_rows import Defaults, GivenConsent, ParsedContact, parse_row
 
 WINDOW = 20_000  # rows put in order together; they are all that is held in the clear
 PIECE = 2_000  # rows handed on, and stored, at once
@@ -184,24 +184,11 @@ class Pieces:
             f"{self._first_half}{first + n:08x}{noise[8 * n : 8 * n + 8]}" for n in range(how_many)
         ]
 
-    def _consent_rows(self, given: list[tuple[str, bytes, Consent]]) -> Values:
+    def _consent_rows(self, given: list[tuple[str, bytes, GivenConsent]]) -> Values:
         ids = self._new_ids(len(given))
         sealed = self._seal([c.evidence for _, _, c in given], "consents", "evidence", ids)
         return [
-            (
-                consent_id,
-                contact,
-                index,
-                consent.company,
-                consent.purpose,
-                consent.channel,
-                consent.given_at,
-                consent.explicit,
-                consent.preticked,
-                consent.names_ai_calling,
-                evidence,
-                consent.expires_at,
-            )
+            (consent_id, contact, index, *consent[:-1], evidence, None)
             for consent_id, evidence, (contact, index, consent) in zip(
                 ids, sealed, given, strict=True
             )

@@ -7,12 +7,13 @@ import functools
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from compliance.errors import BadInput
-from compliance.facts import Consent, Evolve, Number
+from compliance.facts import Evolve, Number
 from storage.numbers import normalise, timezone_of
 from storage.sensitive import SHORTEST, find_sensitive
 
@@ -43,7 +44,7 @@ _SUSPECT = re.compile(
     rf"|[0-9](?:[^0-9\n]*[0-9]){{{SHORTEST - 1}}}",
     re.MULTILINE,
 )
-_PLAIN_COLUMNS = tuple(column for column in COLUMNS if column not in ("phone", "consent_at"))
+_FLAGS = ("consent_explicit", "consent_preticked", "consent_names_ai")
 _ISO_TIME = re.compile(r"[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){1,2}(Z|[+-][0-9]{2}:[0-9]{2})?")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?")
 
@@ -57,17 +58,35 @@ class Defaults(Evolve):
     language: str = "zh"
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedContact(Evolve):
-    """A row that may be stored. ``consent`` is None where the row says nothing of any."""
+class GivenConsent(NamedTuple):
+    """What a row says of consent; see ``facts.Consent``."""
+
+    company: str
+    purpose: str
+    channel: str
+    given_at: datetime | None
+    explicit: bool
+    preticked: bool
+    names_ai_calling: bool
+    evidence: str
+
+
+class ParsedContact(NamedTuple):
+    """A row that may be stored. ``consent`` is None where the row says nothing of any.
+
+    A tuple, because a million of them are made in an import.
+    """
 
     number: Number
-    name: str = field(repr=False)
-    interest: str = field(repr=False)
-    notes: str = field(repr=False)
+    name: str
+    interest: str
+    notes: str
     timezone: str
     language: str
-    consent: Consent | None = field(repr=False)
+    consent: GivenConsent | None
+
+    def __repr__(self) -> str:
+        return f"ParsedContact(timezone={self.timezone!r}, language={self.language!r})"
 
 
 def parse_row(row: Mapping[str, str], defaults: Defaults) -> ParsedContact:
@@ -76,31 +95,34 @@ def parse_row(row: Mapping[str, str], defaults: Defaults) -> ParsedContact:
     Raises:
         BadInput: names the column and the cause, never the value.
     """
-    cells = {column: row.get(column, "").strip() for column in COLUMNS}
-    if not _clearly_good("\n".join([cells[column] for column in _PLAIN_COLUMNS])):
-        for column in _PLAIN_COLUMNS:
-            _check_cell(column, cells[column])
-    _check_cell("phone", cells["phone"])
-    if not _ISO_TIME.fullmatch(cells["consent_at"]):  # whose digits are no card
-        _check_cell("consent_at", cells["consent_at"])
-    if not cells["name"]:
+    get = row.get
+    cells = [get(column, "").strip() for column in COLUMNS]
+    name, phone, interest, timezone, language, *consent, evidence, notes = cells
+    company, purpose, channel, at, *flags = consent
+    written = f"{name}\n{interest}\n{evidence}\n{notes}"
+    repeated = (timezone, language, company, purpose, channel, *flags)
+    if not (_clearly_good(written) and _clearly_good_again(repeated)):
+        for column, cell in zip(COLUMNS, cells, strict=True):
+            if column not in ("phone", "consent_at"):
+                _check_cell(column, cell)
+    if not (len(phone) < _LONGEST_OTHER and phone.isascii() and phone.isprintable()):
+        _check_cell("phone", phone)
+    if not _ISO_TIME.fullmatch(at):  # whose digits are no card
+        _check_cell("consent_at", at)
+    if not name:
         raise BadInput("is empty", field="name")
-    number = normalise(cells["phone"], defaults.region)
-    place = cells["timezone"] or defaults.timezone or timezone_of(number)
+    number = normalise(phone, defaults.region)
+    place = timezone or defaults.timezone or timezone_of(number)
     if place:
         check_timezone(place)
-    language = cells["language"] or defaults.language
-    if not _LANGUAGE.fullmatch(language):
-        raise BadInput("is not a language code such as zh or en", field="language")
-    return ParsedContact(
-        number=number,
-        name=cells["name"],
-        interest=cells["interest"],
-        notes=cells["notes"],
-        timezone=place,
-        language=language,
-        consent=_consent(cells, place),
-    )
+    language = language or defaults.language
+    _check_language(language)
+    given = None
+    if at or evidence or any(consent):
+        explicit, preticked, names_ai = map(_flag, flags, _FLAGS)
+        times = _time(at, place), explicit, preticked, names_ai
+        given = GivenConsent(company, purpose, channel, *times, evidence)
+    return ParsedContact(number, name, interest, notes, place, language, given)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -123,6 +145,18 @@ def _clearly_good(cells: str) -> bool:
     )
 
 
+@functools.lru_cache(maxsize=4096)
+def _clearly_good_again(cells: tuple[str, ...]) -> bool:
+    """:func:`_clearly_good` for what most rows of a file have in common."""
+    return _clearly_good("\n".join(cells))
+
+
+@functools.lru_cache(maxsize=256)
+def _check_language(language: str) -> None:
+    if not _LANGUAGE.fullmatch(language):
+        raise BadInput("is not a language code such as zh or en", field="language")
+
+
 def _check_cell(column: str, text: str) -> None:
     if not text:
         return
@@ -142,24 +176,9 @@ def _check_cell(column: str, text: str) -> None:
         raise BadInput(f"holds {what}, which is never collected (D5)", field=column)
 
 
-def _consent(cells: Mapping[str, str], place: str) -> Consent | None:
-    if not any(cells[column] for column in CONSENT_COLUMNS):
-        return None
-    return Consent(
-        id="",
-        company=cells["consent_company"],
-        purpose=cells["consent_purpose"],
-        channel=cells["consent_channel"],
-        given_at=_time(cells["consent_at"], place),
-        explicit=_flag(cells, "consent_explicit"),
-        preticked=_flag(cells, "consent_preticked"),
-        names_ai_calling=_flag(cells, "consent_names_ai"),
-        evidence=cells["consent_evidence"],
-    )
-
-
-def _flag(cells: Mapping[str, str], column: str) -> bool:
-    text = cells[column].lower()
+@functools.lru_cache(maxsize=256)
+def _flag(text: str, column: str) -> bool:
+    text = text.lower()
     if text in _TRUE:
         return True
     if text in _FALSE:

@@ -45,6 +45,10 @@ def normalise(raw: str, region: str = "CN") -> Number:
         BadInput: no number, an emergency or short code, a premium or other service
             number, or not valid in its numbering plan. The message has no digits of it.
     """
+    # As nearly all of a list are written; what follows says the same of them.
+    national = region == "CN" and len(raw) == 11 and raw[0] == "1"
+    if national and raw.isascii() and raw.isdigit() and _block(raw[:7])[0]:
+        return Number(f"+86{raw}")
     text = _SEPARATORS.sub("", unicodedata.normalize("NFKC", raw))
     mobile = _CHINESE_MOBILE.fullmatch(text)
     if mobile and (mobile[1] or region == "CN") and _block(mobile[2])[0]:

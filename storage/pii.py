@@ -81,15 +81,12 @@ def seal_column(
     noise = os.urandom(NONCE_BYTES * len(rows))
     begin = head + _column(tenant, table, column)
     encrypt = _cipher(keyring.derive(COLUMN, key_id)).encrypt
-    sealed: list[bytes] = []
-    at = 0
-    for plaintext, row in zip(plaintexts, rows, strict=True):
-        nonce = noise[at : at + NONCE_BYTES]
-        at += NONCE_BYTES
-        name = row.encode()
-        aad = begin + len(name).to_bytes(4, "big") + name
-        sealed.append(head + nonce + encrypt(nonce, plaintext.encode(), aad))
-    return sealed
+    nonces = [noise[at : at + NONCE_BYTES] for at in range(0, len(noise), NONCE_BYTES)]
+    places = [begin + len(row.encode()).to_bytes(4, "big") + row.encode() for row in rows]
+    return [
+        head + nonce + encrypt(nonce, plaintext.encode(), place)
+        for plaintext, nonce, place in zip(plaintexts, nonces, places, strict=True)
+    ]
 
 
 def unseal(
