@@ -220,7 +220,7 @@ def test_a_broken_grammar_is_refused(change: dict[str, object], field: str) -> N
         ({"extra": 1}, "groups[0].extra"),
     ],
 )
-def test_a_broken_group_is_refused(change: dict[str, object], field: str) -> None:
+def test_a_broken_group_is_refused(change: dict[str, Any], field: str) -> None:
     with pytest.raises(PolicyError) as caught:
         parse_lexicon(GRAMMAR, [pack("甲乙", **change)])
     assert caught.value.field == field

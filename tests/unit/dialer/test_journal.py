@@ -238,6 +238,8 @@ def test_a_lease_renewed_by_a_database_that_hung_holds_from_then_on(home: TestHo
             speech=nothing,
             rulebook=nothing,
             script=nothing,
+            voice=nothing,
+            words=nothing,
             clock=home.clock,
             worker="w1",
             tenant=TENANT,
