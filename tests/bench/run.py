@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from tests.bench import imports, ledgers, seals, transactions
+from tests.bench import imports, ledgers, seals, transactions, words
 from tests.bench.figures import Figure, Sizes
 
 SIZES = {
@@ -31,7 +31,7 @@ SIZES = {
         people=1_000_000, few=10_000, many=1_000_000, calls=1_000, entries=500_000, sound_mb=256
     ),
 }
-PARTS = (imports.measure, transactions.measure, ledgers.measure, seals.measure)
+PARTS = (imports.measure, transactions.measure, ledgers.measure, seals.measure, words.measure)
 
 
 def main(size: str) -> int:
