@@ -153,16 +153,19 @@ class Pieces:
         """Seal a block, column by column."""
         ids = self._new_ids(len(block))
         people = [parsed for _, _, parsed in block]
-        numbers = self._seal([p.number.e164 for p in people], "contacts", "number", ids)
+        texts = {
+            "number": [p.number.e164 for p in people],
+            "name": [p.name for p in people],
+            "interest": [p.interest for p in people],
+            "notes": [p.notes for p in people],
+        }
+        sealed = self._seal(texts, "contacts", ids)
         contacts = zip(
             ids,
             repeat(self._order.batch),
             [row for _, row, _ in block],
             [index for index, _, _ in block],
-            numbers,
-            self._seal([p.name for p in people], "contacts", "name", ids),
-            self._seal([p.interest for p in people], "contacts", "interest", ids),
-            self._seal([p.notes for p in people], "contacts", "notes", ids),
+            *sealed,
             [p.timezone for p in people],
             [p.language for p in people],
             strict=False,
@@ -172,7 +175,7 @@ class Pieces:
             for contact, (index, _, parsed) in zip(ids, block, strict=True)
             if parsed.consent is not None
         ]
-        key = pii.sealed_under(numbers[0]) if numbers else ""
+        key = pii.sealed_under(sealed[0][0]) if block else ""
         return Piece(list(contacts), self._consent_rows(given), *self._left_out(), key=key)
 
     def _new_ids(self, how_many: int) -> list[str]:
@@ -186,7 +189,8 @@ class Pieces:
 
     def _consent_rows(self, given: list[tuple[str, bytes, GivenConsent]]) -> Values:
         ids = self._new_ids(len(given))
-        sealed = self._seal([c.evidence for _, _, c in given], "consents", "evidence", ids)
+        texts = {"evidence": [consent.evidence for _, _, consent in given]}
+        (sealed,) = self._seal(texts, "consents", ids)
         return [
             (consent_id, contact, index, *consent[:-1], evidence, None)
             for consent_id, evidence, (contact, index, consent) in zip(
@@ -194,9 +198,9 @@ class Pieces:
             )
         ]
 
-    def _seal(self, texts: list[str], table: str, column: str, rows: list[str]) -> list[bytes]:
-        return pii.seal_column(
-            self._keys, texts, tenant=self._order.tenant, table=table, column=column, rows=rows
+    def _seal(self, texts: dict[str, list[str]], table: str, rows: list[str]) -> list[list[bytes]]:
+        return pii.seal_columns(
+            self._keys, texts, tenant=self._order.tenant, table=table, rows=rows
         )
 
 

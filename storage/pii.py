@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
@@ -61,32 +61,36 @@ def seal(
     keyring: Keyring, plaintext: str, *, tenant: str, table: str, column: str, row: str
 ) -> bytes:
     """Seal one value for one place; two seals of the same value differ."""
-    return seal_column(keyring, [plaintext], tenant=tenant, table=table, column=column, rows=[row])[
-        0
-    ]
+    sealed = seal_columns(keyring, {column: [plaintext]}, tenant=tenant, table=table, rows=[row])
+    return sealed[0][0]
 
 
-def seal_column(
+def seal_columns(
     keyring: SealingKeys,
-    plaintexts: Sequence[str],
+    plaintexts: Mapping[str, Sequence[str]],
     *,
     tenant: str,
     table: str,
-    column: str,
     rows: Sequence[str],
-) -> list[bytes]:
-    """:func:`seal` for one column of many rows at once, all under one master key."""
+) -> list[list[bytes]]:
+    """:func:`seal` for columns of many rows at once, column by column as ``plaintexts`` names
+    them, all under one master key."""
     key_id = keyring.key_id()
     head = _HEAD + bytes.fromhex(key_id)
-    noise = os.urandom(NONCE_BYTES * len(rows))
-    begin = head + _column(tenant, table, column)
     encrypt = _cipher(keyring.derive(COLUMN, key_id)).encrypt
-    nonces = [noise[at : at + NONCE_BYTES] for at in range(0, len(noise), NONCE_BYTES)]
-    places = [begin + len(row.encode()).to_bytes(4, "big") + row.encode() for row in rows]
-    return [
-        head + nonce + encrypt(nonce, plaintext.encode(), place)
-        for plaintext, nonce, place in zip(plaintexts, nonces, places, strict=True)
-    ]
+    names = [len(name).to_bytes(4, "big") + name for name in map(str.encode, rows)]
+    columns = []
+    for column, values in plaintexts.items():
+        begin = head + _column(tenant, table, column)
+        noise = os.urandom(NONCE_BYTES * len(rows))
+        nonces = [noise[at : at + NONCE_BYTES] for at in range(0, len(noise), NONCE_BYTES)]
+        columns.append(
+            [
+                head + nonce + encrypt(nonce, value.encode(), begin + name)
+                for value, nonce, name in zip(values, nonces, names, strict=True)
+            ]
+        )
+    return columns
 
 
 def unseal(
