@@ -13,6 +13,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import json
+import math
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -152,6 +153,12 @@ def _list_text(items: Iterable[Any]) -> str:
     return "[" + ",".join([_TEXT[type(item)](item) for item in items]) + "]"
 
 
+def _float_text(value: float) -> str:
+    if not math.isfinite(value):
+        raise ValueError("a number that is none has no canonical form")
+    return float.__repr__(value)
+
+
 def _number_text(number: Number) -> str:
     return _TEXT[type(number.e164)](number.e164)
 
@@ -162,6 +169,7 @@ _TEXT: _Writers = _Writers(
         bool: {True: "true", False: "false"}.__getitem__,
         type(None): {None: "null"}.__getitem__,
         int: int.__repr__,
+        float: _float_text,
         datetime: lambda at: f'"{utc_text(at)}"',
         Number: _number_text,
         tuple: _list_text,
