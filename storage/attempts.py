@@ -27,6 +27,7 @@ from compliance.facts import (
 )
 from compliance.permits import Permit
 from storage import call_keys, decisions, ledger, own_numbers
+from storage.arms import arm_of, arms_of
 from storage.campaigns import CampaignState, TargetState, finish_if_exhausted
 from storage.context import SYSTEM, Context
 from storage.corrections import correct
@@ -191,6 +192,10 @@ class Attempts:
         now: datetime,
     ) -> str:
         context = self._context
+        arms = arms_of(session, lease.campaign)
+        arm = arm_of(context, lease.campaign, lease.number_index, arms) if arms else None
+        if arm is not None and arm.script != request.script.id:
+            raise PermitError("the permit was made for another arm's script")
         commitment, key = ledger.commit_to(request.contact.number.e164.encode())
         leaf = context.log(
             session,
@@ -209,6 +214,7 @@ class Attempts:
             line=line.id,
             worker=lease.worker,
             fencing=lease.fencing,
+            **({"arm": arm.arm} if arm is not None else {}),
         )
         session.execute(
             insert(AttemptRow).values(
@@ -221,6 +227,8 @@ class Attempts:
                 worker=lease.worker,
                 line=line.id,
                 own_number=own_numbers.shown_by(line),
+                arm=arm.arm if arm is not None else "",
+                script=request.script.id,
                 decision=decisions.to_json(decision),
                 request_sealed=call_keys.seal(
                     context, session, lease.id, "request", decided_on.decode()

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from compliance.errors import BadInput, ScriptError
 from compliance.facts import Actor, CampaignFacts, Evolve, Outcome, Role
+from storage.arms import Arm, arms_of, keep_arms
 from storage.context import SYSTEM, Context, new_id
 from storage.lines import attach, lines_of
 from storage.models import AttemptRow, Batch, CampaignRow, ContactRow, Target
@@ -95,8 +96,11 @@ class Campaigns:
         batches: Sequence[str],
         lines: Sequence[str],
         max_line_concurrency: int = 0,
+        arms: Sequence[Arm] = (),
     ) -> str:
         """A draft over whole batches (by name), in their order; returns its id.
+
+        With ``arms`` it compares signed scripts, of which ``script`` is the first arm's (G6).
 
         Raises:
             NotAllowed: not an operator.
@@ -129,6 +133,9 @@ class Campaigns:
                     max_line_concurrency=max_line_concurrency,
                 )
             )
+            if arms and arms[0].script != version.id:
+                raise BadInput("the first arm speaks the campaign's script", field="arms")
+            keep_arms(session, campaign, arms)
             attach(session, campaign, lines)
             contacts = _aim(session, campaign, batches)
             context.log(
@@ -141,6 +148,7 @@ class Campaigns:
                 script=version.id,
                 lines=list(lines),
                 contacts=contacts,
+                **({"arms": [[a.arm, a.script, a.weight] for a in arms]} if arms else {}),
             )
         return campaign
 
@@ -162,7 +170,8 @@ class Campaigns:
             row = _locked(session, campaign)
             state = transition(CampaignState(row.state), "start")
             version = load_version(session, row.script)
-            _check_signed(version)
+            for signed in (version, *_of_arms(session, campaign)):
+                _check_signed(signed)
             officers = active_officers(session)
             if not officers:
                 raise BadInput(
@@ -332,6 +341,10 @@ def _answers_for(version: ScriptVersion, officers: Sequence[str]) -> str:
     if version.approved_by in officers:
         return version.approved_by
     return officers[0] if officers else ""
+
+
+def _of_arms(session: Session, campaign: str) -> list[ScriptVersion]:
+    return [load_version(session, arm.script) for arm in arms_of(session, campaign)]
 
 
 def _check_signed(version: ScriptVersion) -> None:

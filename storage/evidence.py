@@ -305,7 +305,7 @@ def _mark(value: str) -> bytes:
 def _script_of(session: Session, row: AttemptRow) -> ScriptVersion:
     campaign = session.get(CampaignRow, row.campaign)
     assert campaign is not None
-    return load_version(session, campaign.script)
+    return load_version(session, row.script or campaign.script)
 
 
 def _sign_off(script: ScriptVersion) -> dict[str, Any]:

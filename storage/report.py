@@ -117,7 +117,7 @@ class Reports:
             row = ended(session, attempt_id)
             campaign = session.get(CampaignRow, row.campaign)
             assert campaign is not None
-            script = session.get(ScriptRow, campaign.script)
+            script = session.get(ScriptRow, row.script or campaign.script)
             assert script is not None
         return Report(
             company=campaign.company,

@@ -25,6 +25,7 @@ from compliance.facts import (
     SourceKind,
 )
 from compliance.paperwork import NO_PARTNER, PartnerFacts
+from storage.arms import scripts_for
 from storage.campaigns import campaign_facts
 from storage.context import Context
 from storage.lines import lines_of
@@ -33,7 +34,6 @@ from storage.own_numbers import with_own_numbers
 from storage.purposes import campaign_papers
 from storage.refusals import refusals_by, withdrawals_by
 from storage.registries import look_up
-from storage.scripts import load_version
 from storage.standing import standing_of
 from storage.stops import stopped_at
 from storage.suppliers import partner_of
@@ -97,7 +97,7 @@ def requests_for(
     refusals = refusals_by(session, hidden)
     withdrawals = withdrawals_by(session, narrow)
     registries = look_up(session, hidden)
-    script = load_version(session, campaign.script).facts
+    scripts = [v.facts for v in scripts_for(context, session, campaign, indexes)]
     facts = campaign_facts(campaign).evolve(papers=campaign_papers(session, campaign))
     partners = _partners(session, people.values(), now)
     lines = with_own_numbers(session, lines_of(session, campaign.id, now), now)
@@ -123,7 +123,9 @@ def requests_for(
             registries=registries[refusal],
             standing=standing,
         )
-        for (attempt, contact), index, refusal in zip(people.items(), indexes, hidden, strict=True)
+        for (attempt, contact), index, refusal, script in zip(
+            people.items(), indexes, hidden, scripts, strict=True
+        )
     ]
 
 

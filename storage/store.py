@@ -20,6 +20,7 @@ from compliance.errors import BadInput
 from compliance.facts import HomeKind
 from storage import contradictions, ledger
 from storage.agents import Agents
+from storage.arms import Arms
 from storage.attempts import Attempts, Caps
 from storage.calls import AccessReason, Calls
 from storage.campaigns import Campaigns, CampaignState
@@ -169,6 +170,7 @@ class Store:
         self.trainings = Trainings(context)
         self.rechecks = Rechecks(context)
         self.checks = Checks(context)
+        self.arms = Arms(context)
         self.reports = Reports(context)
         self.evidence = Evidence(context)
         self.journal = Journal(context)

@@ -21,6 +21,7 @@ ALLOWED = {
         "compliance.exam",  # draws and judges a sitting
         "compliance.standing",  # what the gate is told of exams and adopted law
         "compliance.calendar",  # months, for terms
+        "compliance.arms",  # which script a number hears
         "compliance.complaints",  # clock and routing
         "compliance.canonical",  # what a decision is bound to, kept for a dispute
         "compliance.permits",
