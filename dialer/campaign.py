@@ -93,7 +93,7 @@ class DialContext:
     endpoint: SipEndpoint
     speech: SpeechClient
     rulebook: Rulebook
-    script: RenderedScript
+    scripts: Mapping[str, RenderedScript]  # by version: one, or those of the arms (G6)
     voice: PromptCache  # says what names a contact's values
     words: WordCheck  # of everything that is said
     clock: Clock
@@ -373,12 +373,13 @@ async def _converse(
 
 
 async def _script_for(ctx: DialContext, claim: Claim) -> RenderedScript:
-    """The approved script, with the values of this contact where it names any."""
-    names = {slot for prompt in ctx.script.script.prompts for slot in prompt.slots}
+    """The approved script of this number, with the contact's values where it names any."""
+    approved = ctx.scripts[claim.request.script.id]
+    names = {slot for prompt in approved.script.prompts for slot in prompt.slots}
     if not names:
-        return ctx.script
+        return approved
     values = await ctx.writer.run(ctx.store.spoken.values, claim, names)
-    script = await asyncio.to_thread(for_contact, ctx.script, ctx.voice, values, ctx.words)
+    script = await asyncio.to_thread(for_contact, approved, ctx.voice, values, ctx.words)
     flags = sorted({flag for prompt in script.prompts.values() for flag in prompt.flags})
     if flags:
         log.warning("not to be said", action="wording.blocked", requirements=flags)

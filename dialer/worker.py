@@ -26,6 +26,7 @@ from sqlalchemy import Engine
 
 from compliance.clock import Clock, SystemClock
 from compliance.errors import CandorError, PolicyError, ScriptError, StorageAway, StorageError
+from dialer import renderings
 from dialer.call import Why
 from dialer.campaign import DialContext, Placed, place_one_call
 from dialer.disk import Disk
@@ -43,10 +44,8 @@ from storage import sequencer
 from storage.call_journal import CallJournal
 from storage.context import translated
 from storage.database import check_version, make_engine
-from storage.scripts import version_digest
 from storage.store import Store
-from voicebot import script as scripts
-from voicebot.prompts import PromptCache, RenderedScript, render_script
+from voicebot.prompts import PromptCache, RenderedScript
 from voicebot.speech import SpeechClient
 from voicebot.tts import PyttsxSynthesizer
 from voicebot.words import WordCheck
@@ -93,7 +92,7 @@ async def run(order: Order, report: _Events, drain: asyncio.Event) -> None:
     disk = Disk(home.objects, spool_bytes, home.journal)
     journal = Journal(noted, store, files=files, database=writer, disk_failed=disk.failed)
     synthesizer = PyttsxSynthesizer(timeout_s=_VOICE_S)
-    rendered, words = await asyncio.to_thread(_approved_script, store, home, order.campaign)
+    rendered, words = await asyncio.to_thread(_approved_scripts, store, home, order.campaign)
     endpoint = SipEndpoint(
         EndpointConfig(
             host=settings.sip.host,
@@ -119,7 +118,7 @@ async def run(order: Order, report: _Events, drain: asyncio.Event) -> None:
         endpoint=endpoint,
         speech=speech,
         rulebook=rulebook,
-        script=rendered,
+        scripts=rendered,
         voice=PromptCache(None, synthesizer),
         words=words,
         clock=clock,
@@ -276,24 +275,20 @@ def stop(ctx: DialContext) -> None:
             leg.withdraw(Why.STOPPED)
 
 
-def _approved_script(store: Store, home: Home, campaign: str) -> tuple[RenderedScript, WordCheck]:
-    """The campaign's script, rendered, and proven to be the very one that was approved (G5).
+def _approved_scripts(
+    store: Store, home: Home, campaign: str
+) -> tuple[dict[str, RenderedScript], WordCheck]:
+    """Every script the campaign speaks by its version, rendered, and proven to be the very one
+    that was approved (G5, G6); the first is the campaign's own, all are of one language.
 
-    Its words are checked once more: a pack may have grown since (S9).
+    Their words are checked once more: a pack may have grown since (S9).
     """
-    version = store.campaign_script(campaign)
-    with PyttsxSynthesizer() as synthesizer:
-        cache = PromptCache(home.prompts, synthesizer)
-        rendered = render_script(scripts.load(version.text), cache)
-    measured = version_digest(version.text, rendered.script_digest, rendered.audio_digest)
-    if not version.approved_digest or measured != version.approved_digest:
-        raise ScriptError(
-            "the audio rendered here differs from what was approved",
-            field="script",
-            remedy="submit the script again and have it approved",
-        )
-    words = word_check(rendered.script.language, home.settings.policy, home.root)
-    for prompt in rendered.script.prompts:
+    rendered = {
+        version.id: renderings.approved(home, version) for version in store.arms.scripts(campaign)
+    }
+    first = next(iter(rendered.values()))
+    words = word_check(first.script.language, home.settings.policy, home.root)
+    for prompt in (prompt for one in rendered.values() for prompt in one.script.prompts):
         for found in words.findings(prompt.text):
             raise ScriptError(
                 f"{prompt.id} holds words that must not be said any more ({found.requirement})",

@@ -122,17 +122,22 @@ def keep_arms(session: Session, campaign: str, arms: Sequence[Arm]) -> None:
         raise BadInput(f"a comparison has 2 to {MOST} scripts", field="arms")
     if len({arm.arm for arm in arms}) < len(arms) or len({arm.script for arm in arms}) < len(arms):
         raise BadInput("each arm has its own name and script version", field="arms")
+    languages = set()
     for arm in arms:
         if not arm.arm.isascii() or not arm.arm.isalnum() or len(arm.arm) > MOST:
             raise BadInput("an arm's name has 1 to 8 letters and digits", field="arms")
         if not 1 <= arm.weight <= LARGEST_WEIGHT:
             raise BadInput(f"a weight is 1 to {LARGEST_WEIGHT}", field="arms")
-        if not load_version(session, arm.script).is_approved:
+        version = load_version(session, arm.script)
+        languages.add(version.language)
+        if not version.is_approved:
             raise ScriptError(
                 f"the script of arm {arm.arm} is not approved as it stands (G5)",
                 field="arms",
                 remedy="candor script approve VERSION",
             )
+    if len(languages) > 1:
+        raise BadInput("a comparison is of one language", field="arms")
     session.execute(
         insert(CampaignArm),
         [

@@ -237,7 +237,7 @@ def test_a_lease_renewed_by_a_database_that_hung_holds_from_then_on(home: TestHo
             endpoint=nothing,
             speech=nothing,
             rulebook=nothing,
-            script=nothing,
+            scripts=nothing,
             voice=nothing,
             words=nothing,
             clock=home.clock,

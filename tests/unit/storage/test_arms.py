@@ -193,3 +193,16 @@ def test_figures_count_what_a_person_answered_by_arm(home: TestHome) -> None:
         found = [counted.attempts, counted.answered, *(counted.counts[rate] for rate in Rate)]
         assert found == expected[counted.arm]
         assert counted.script.startswith("greeting ")
+
+
+def test_arms_speak_one_language(home: TestHome) -> None:
+    home.campaign(PHONES[:1], name="plain", start=False)
+    first = home.store.scripts.current_approved("greeting")
+    assert first is not None
+    english = home.script()
+    with home.engine.begin() as connection:
+        connection.execute(
+            update(ScriptRow).where(ScriptRow.id == english.id).values(language="en")
+        )
+    with pytest.raises(BadInput, match="one language"):
+        create(home, [Arm("A", first.id), Arm("B", english.id)])
