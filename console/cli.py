@@ -31,6 +31,7 @@ from console.commands import (
     subjects,
 )
 from console.commands.agents import agents_app, callbacks_app
+from console.commands.audits import audit_app
 from console.commands.calls import calls_app
 from console.commands.campaigns import campaign_app
 from console.commands.cases import case_app
@@ -38,6 +39,7 @@ from console.commands.common import errors
 from console.commands.complaints import complaint_app
 from console.commands.contacts import contacts_app
 from console.commands.database import db_app
+from console.commands.duties import duty_app
 from console.commands.exams import exam_app
 from console.commands.gate import gate_app
 from console.commands.keys import keys_app
@@ -100,6 +102,8 @@ app.add_typer(agents_app, name="agents")
 app.add_typer(callbacks_app, name="callbacks")
 app.add_typer(complaint_app, name="complaint")
 app.add_typer(case_app, name="case")
+app.add_typer(audit_app, name="audit")
+app.add_typer(duty_app, name="duty")
 app.command()(subjects.subject)
 app.add_typer(retention_app, name="retention")
 app.add_typer(hold_app, name="hold")

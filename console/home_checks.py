@@ -21,6 +21,7 @@ from compliance.rulebook import Policy, Rulebook
 from console import (
     anchor_states,
     check_view,
+    duty_checks,
     office_checks,
     paper_checks,
     papers,
@@ -94,6 +95,9 @@ class HomeCheckup:
             ("rows", self._rows),
             ("retention", self._retention),
             ("checks", lambda store: check_view.overdue(store, self.clock)),
+            ("complaints", functools.partial(duty_checks.complaints, self.clock)),
+            ("cases", functools.partial(duty_checks.cases, self.clock)),
+            ("duties", functools.partial(duty_checks.duties, self.home, self.clock)),
             ("stop", self._stop),
             ("people", self._people),
             ("law", functools.partial(office_checks.law, self.home)),

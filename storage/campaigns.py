@@ -15,6 +15,7 @@ from compliance.errors import BadInput, ScriptError
 from compliance.facts import Actor, CampaignFacts, Evolve, Outcome, Role
 from storage.arms import Arm, arms_of, keep_arms
 from storage.context import SYSTEM, Context, new_id
+from storage.duties import refuse_if_blocked
 from storage.lines import attach, lines_of
 from storage.models import AttemptRow, Batch, CampaignRow, ContactRow, Target
 from storage.paper_tables import CampaignBatch
@@ -159,8 +160,8 @@ class Campaigns:
 
         Raises:
             NotAllowed: not an operator.
-            BadInput: no compliance officer (G1), no line in use, nothing to dial, or a
-                state that cannot start.
+            BadInput: no compliance officer (G1), no line in use, nothing to dial, a state
+                that cannot start, or it is new while an audit is long overdue (G2, T5).
             ScriptError: the script is not approved, or changed since (G5).
         """
         context = self._context
@@ -168,6 +169,8 @@ class Campaigns:
         now = context.clock.wall()
         with context.write() as session:
             row = _locked(session, campaign)
+            if row.state == CampaignState.DRAFT:
+                refuse_if_blocked(context, session, now)
             state = transition(CampaignState(row.state), "start")
             version = load_version(session, row.script)
             for signed in (version, *_of_arms(session, campaign)):

@@ -22,6 +22,7 @@ from storage import contradictions, ledger
 from storage.agents import Agents
 from storage.arms import Arms
 from storage.attempts import Attempts, Caps
+from storage.audits import Audits
 from storage.calls import AccessReason, Calls
 from storage.campaigns import Campaigns, CampaignState
 from storage.cases import Cases
@@ -29,6 +30,7 @@ from storage.checks import Checks
 from storage.complaints import Complaints
 from storage.contacts import Contacts, ImportResult
 from storage.context import SYSTEM, Context, translated
+from storage.duties import Duties
 from storage.evidence import Evidence
 from storage.exams import Exams
 from storage.holds import Holds
@@ -182,6 +184,8 @@ class Store:
         calls, listing = Calls(context), Listing(context)
         self.subjects = Subjects(context, leases.settle_expired)
         self.holds = Holds(context)
+        self.audits = Audits(context)
+        self.duties = Duties(context)
         self.complaints = Complaints(context, self.refusals, self.holds)
         self.retention = Retention(context, leases.settle_expired)
 

@@ -22,7 +22,9 @@ ALLOWED = {
         "compliance.standing",  # what the gate is told of exams and adopted law
         "compliance.calendar",  # months, for terms
         "compliance.arms",  # which script a number hears
+        "compliance.audits",  # drawing and what is asked
         "compliance.complaints",  # clock and routing
+        "compliance.duties",  # periods
         "compliance.canonical",  # what a decision is bound to, kept for a dispute
         "compliance.permits",
         "compliance.errors",
