@@ -26,6 +26,7 @@ from storage.contact_rows import Defaults, check_timezone
 from storage.context import Context, new_id
 from storage.objects import fsync_folder
 from storage.staging import Staging, clear_abandoned, refuse_taken
+from storage.suppliers import check_partner
 
 KEPT_REJECTIONS = 1000  # in the result; all of them are in the file
 
@@ -55,6 +56,7 @@ class Contacts:
         actor: Actor,
         source: SourceKind,
         batch: str,
+        partner: str = "",
         region: str = "CN",
         timezone: str = "",
         language: str = "zh",
@@ -64,11 +66,13 @@ class Contacts:
 
         Rows that cannot be taken are left out and written, by row, field and cause, to
         ``NAME.rejects.csv`` beside the file. A number that comes twice is taken once.
+        ``partner`` is the registered data partner a batch of source ``partner`` came from (D2).
         ``progress`` tells how much of the file is read; its rows are stored meanwhile.
 
         Raises:
             NotAllowed: not an operator.
-            BadInput: unknown or missing column, undeclared source, batch name taken,
+            BadInput: unknown or missing column, undeclared source, a source ``partner``
+                without a registered partner or the reverse, batch name taken,
                 unreadable file, no row that can be taken; nothing was stored.
             StorageError: a process of it was killed, or a key retired; nothing was stored.
         """
@@ -80,6 +84,12 @@ class Contacts:
                 field="source",
                 remedy=f"one of {', '.join(SourceKind)}",
             )
+        if (source is SourceKind.PARTNER) != bool(partner):
+            raise BadInput(
+                "goes with the source `partner`, and only with it (D2)",
+                field="partner",
+                remedy="candor partners add NAME, then name it",
+            )
         batch = batch.strip()
         if not batch or len(batch) > 100 or not batch.isprintable():
             raise BadInput("a batch has a name of 1 to 100 printable characters", field="batch")
@@ -87,9 +97,11 @@ class Contacts:
             check_timezone(timezone)
         with context.read() as session:
             refuse_taken(session, batch)
+            if partner:
+                check_partner(session, partner)
         clear_abandoned(context)
         order = Order(Path(path), new_id(), context.tenant, Defaults(region, timezone, language))
-        staging = Staging(context, order.batch, source=str(source), by=actor.id)
+        staging = Staging(context, order.batch, source=str(source), by=actor.id, partner=partner)
         with _rejects(order.path) as rejects:
             try:
                 tally = self._stage(order, staging, rejects, progress)

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from compliance.errors import BadInput, NotAllowed, ScriptError
 from compliance.facts import Actor, Evolve, Role, ScriptFacts
+from storage import claims
 from storage.context import Context, new_id
 from storage.models import ScriptRow
 
@@ -135,8 +136,9 @@ class Scripts:
 
         Raises:
             NotAllowed: not a compliance officer, or the author.
-            ScriptError: changed since it was read, findings of the lint are open, or the
-                disclosure was not measured or ends after 3000 ms.
+            ScriptError: changed since it was read, findings of the lint are open, the
+                disclosure was not measured or ends after 3000 ms, or a claim lacks valid
+                evidence (S7).
         """
         context = self._context
         context.require(actor, "script.approve", Role.COMPLIANCE)
@@ -158,13 +160,20 @@ class Scripts:
                     f"the disclosure must be measured and end within {DISCLOSURE_LIMIT_MS:.0f} ms",
                     field="disclosure",
                 )
+            proofs = claims.check(session, stored.script, stored.text, now)
             session.execute(
                 update(ScriptRow)
                 .where(ScriptRow.id == stored.id)
                 .values(approved_by=actor.id, approved_at=now, approved_digest=stored.digest)
             )
             context.log(
-                session, "script.approve", actor.id, now, version=stored.id, digest=stored.digest
+                session,
+                "script.approve",
+                actor.id,
+                now,
+                version=stored.id,
+                digest=stored.digest,
+                proofs=proofs,
             )
         return self.script_version(version.id)
 

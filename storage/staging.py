@@ -34,10 +34,13 @@ _AT_ONCE = 2_000  # contacts removed a transaction
 class Staging:
     """One batch on its way in. ``contacts`` and ``consents`` count what was added."""
 
-    def __init__(self, context: Context, batch: str, *, source: str, by: str) -> None:
+    def __init__(
+        self, context: Context, batch: str, *, source: str, by: str, partner: str = ""
+    ) -> None:
         self._context = context
         self._batch = batch
         self._source = source
+        self._partner = partner
         self._by = by
         self._mark: datetime | None = None  # as this process wrote it last
         self._waiting: tuple[Values, Values] = [], []
@@ -90,6 +93,7 @@ class Staging:
                 now,
                 batch=self._batch,
                 source=self._source,
+                partner=self._partner,
                 file=file,
                 **counts,
             )
@@ -127,6 +131,7 @@ class Staging:
                     id=self._batch,
                     name=self._batch,
                     source=self._source,
+                    partner=self._partner or None,
                     imported_by=self._by,
                     imported_at=now,
                     accepted=0,

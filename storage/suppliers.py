@@ -227,7 +227,9 @@ class Partners:
             filed = papers.rows_of(session, "partner", [row.id for row in rows])
             batches: dict[str, list[str]] = {}
             for batch in session.scalars(
-                select(Batch).where(Batch.partner.is_not(None)).order_by(Batch.imported_at)
+                select(Batch)
+                .where(Batch.partner.is_not(None), Batch.staged_at.is_(None))
+                .order_by(Batch.imported_at)
             ):
                 batches.setdefault(batch.partner or "", []).append(batch.name)
         return [
@@ -255,7 +257,7 @@ class Partners:
                 select(ContactRow, Batch, PartnerRow)
                 .join(Batch, Batch.id == ContactRow.batch)
                 .outerjoin(PartnerRow, PartnerRow.id == Batch.partner)
-                .where(ContactRow.number_index == index)
+                .where(ContactRow.number_index == index, Batch.staged_at.is_(None))
                 .order_by(Batch.imported_at, ContactRow.id)
             ).all()
             context.log(

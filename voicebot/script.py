@@ -180,9 +180,10 @@ def parse(document: object) -> Script:
     _only(
         top,
         {"schema", "id", "language", "company", "voice", "rate", "max_call_s", "opening", "lines",
-         "start", "nodes"},
+         "start", "nodes", "claims"},
         "script",
     )  # fmt: skip
+    _check_claims(top.get("claims", []))
     if top.get("schema") != SCHEMA:
         raise ScriptError("unknown format", field="schema", remedy=f"write schema: {SCHEMA}")
     language = _text(top, "language", "script")
@@ -221,6 +222,19 @@ def digest(script: Script) -> str:
 
 
 # ---------------------------------------------------------------- parts
+
+
+def _check_claims(claims: object) -> None:
+    """Claims are evidence for whoever signs (S7); nothing of them is spoken."""
+    if not isinstance(claims, list):
+        raise ScriptError("is a list", field="claims", remedy="write - text: … and paper: …")
+    for place, claim in enumerate(claims, 1):
+        at = f"claims[{place}]"
+        entry = _mapping(claim, at)
+        _only(entry, {"text", "paper"}, at)
+        _text(entry, "text", at)
+        if not isinstance(entry.get("paper", ""), str):
+            raise ScriptError("is the id of a filed paper", field=f"{at}.paper", remedy="quote it")
 
 
 def _opening(table: Mapping[str, Any]) -> tuple[Prompt, ...]:

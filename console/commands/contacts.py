@@ -38,6 +38,9 @@ def contacts_import(
     file: Path,
     source: Annotated[SourceKind, typer.Option(help="Where these people come from (D1).")],
     batch: Annotated[str, typer.Option(help="A name for this batch.")],
+    partner: Annotated[
+        str, typer.Option(help="Source partner: the registered data partner (D2).")
+    ] = "",
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
@@ -54,6 +57,7 @@ def contacts_import(
                 actor=homes.signed_in(it),
                 source=source,
                 batch=batch,
+                partner=partner,
                 progress=bar,
             )
         if not as_json:
