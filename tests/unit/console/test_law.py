@@ -1,0 +1,345 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`candor exam`, `training`, `policy` and `calendar` as people type them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from compliance.errors import PolicyError
+from compliance.facts import Role
+from console import exam_bank, homes
+from dialer.law import check_adopted, rulebook_of
+from dialer.policies import load_rulebook
+from tests.console_home import ConsoleHome
+from tests.unit.compliance.builders import DATA, load
+
+OWN = {**load("policies/demo.yaml"), "id": "house", "title": "House rules"}
+
+
+@pytest.fixture
+def home(calls: ConsoleHome) -> ConsoleHome:
+    calls.language("en")
+    return calls
+
+
+def own_profile(home: ConsoleHome, name: str = "house", **changes: Any) -> None:
+    folder = home.root / "policies"
+    folder.mkdir(exist_ok=True)
+    data = {**OWN, "id": name, **changes}
+    (folder / f"{name}.yaml").write_text(yaml.safe_dump(data, allow_unicode=True), "utf-8")
+
+
+def use(home: ConsoleHome, *profiles: str) -> None:
+    settings = home.root / "candor.toml"
+    text = settings.read_text("utf-8")
+    named = json.dumps(list(profiles))
+    settings.write_text(text.replace('profiles = ["demo"]', f"profiles = {named}"), "utf-8")
+
+
+# ---------------------------------------------------------------- exam
+
+
+def add_person(home: ConsoleHome, role: Role) -> None:
+    with homes.opened(home.root) as it:
+        it.store.people.add_person(home.people[Role.ADMIN], "new", "long password", [role])
+        actor = it.store.people.sign_in("new", "long password")
+        homes.remember(home.root, it.store.people.issue_session(actor, timedelta(hours=1)))
+
+
+def typed(answers: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(answers) + "\n"))
+
+
+def answers_of(questions: list[dict[str, Any]], language: str) -> dict[str, int]:
+    """The place of each right answer, from 1."""
+    right = {q.id: q.answers[0] for q in exam_bank.load(language).questions}
+    return {q["id"]: q["answers"].index(right[q["id"]]) + 1 for q in questions}
+
+
+def test_the_exam_at_a_terminal(home: ConsoleHome, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_person(home, Role.OPERATOR)
+    typed(["9", "x", *["1"] * 20], monkeypatch)
+    ran = home.candor("exam", "take")
+    assert ran.code == 1, ran.err
+    assert "Type a number from 1 to" in ran.out
+    assert "20/20" in ran.out
+    assert "✗" in ran.out
+    assert "Not passed" in ran.out
+    [standing] = home.candor("exam", "status", "--json").data
+    assert (standing["name"], standing["state"], standing["tries"]) == ("new", "failed", 1)
+
+
+def test_leaving_in_the_middle_hands_nothing_in(
+    home: ConsoleHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_person(home, Role.OPERATOR)
+    typed(["1"] * 3, monkeypatch)
+    assert home.candor("exam", "take").code == 1
+    [standing] = home.candor("exam", "status", "--json").data
+    assert (standing["state"], standing["tries"]) == ("never", 0)
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_the_exam_for_machines(home: ConsoleHome, tmp_path: Path, language: str) -> None:
+    add_person(home, Role.OPERATOR)
+    refused = home.candor("contacts", "import", "x.csv", "--source", "own_crm", "--batch", "b")
+    assert refused.code == 3
+    assert "candor exam take" in refused.err
+    drawn = home.candor("exam", "take", "--json", "--language", language).data
+    file = tmp_path / "answers.json"
+    answers = answers_of(drawn["questions"], language)
+    file.write_text(json.dumps({"sitting": drawn["sitting"], "answers": answers}))
+    words = ("exam", "take", "--json", "--language", language, "--answers", str(file))
+    done = home.candor(*words).data
+    assert done["passed"]
+    assert (done["correct"], done["asked"], done["wrong"]) == (20, 20, [])
+    assert home.candor(*words).code == 2  # handed in before
+    assert home.kinds()[-2:] == ["exam.begin", "exam.hand_in"]
+
+
+@pytest.mark.parametrize(
+    "document",
+    ["", "[]", "{}", '{"sitting": 1, "answers": {}}', '{"sitting": "x", "answers": {"caps": "1"}}',
+     '{"sitting": "x", "answers": {"caps": true}}', '{"sitting": "x", "answers": {}, "more": 1}',
+     '{"sitting": "x", "answers": {}}', "[" * 9999],
+)  # fmt: skip
+def test_answers_that_cannot_be_read(home: ConsoleHome, tmp_path: Path, document: str) -> None:
+    home.sign_in(Role.OPERATOR)
+    file = tmp_path / "answers.json"
+    file.write_text(document)
+    ran = home.candor("exam", "take", "--json", "--answers", str(file))
+    assert ran.code == 2, ran
+    assert ran.out == ""
+    assert len(ran.err.strip().splitlines()) == 1
+
+
+# ---------------------------------------------------------------- training
+
+
+def test_trainings_are_recorded_and_listed(home: ConsoleHome, tmp_path: Path) -> None:
+    home.sign_in(Role.COMPLIANCE)
+    slides = tmp_path / "slides.pdf"
+    slides.write_bytes(b"slides")
+    added = home.candor(
+        "training", "add", "--topic", "Refusals", "--date", "2026-01-20", "--role", "operator",
+        "--material", str(slides), "--json",
+    ).data  # fmt: skip
+    found = home.candor("training", "list", "--json").data
+    [training] = found["trainings"]
+    assert training["id"] == added["training"]
+    assert training["people"] == ["operator"]
+    assert training["material"] == hashlib.sha256(b"slides").hexdigest()
+    assert {one["name"] for one in found["due"]} == {str(role) for role in home.people}
+    assert "Refusals" in home.candor("training", "list").out
+    home.sign_in(Role.AUTHOR)
+    found = home.candor("training", "list", "--json").data
+    assert found["trainings"] == []
+    assert [one["name"] for one in found["due"]] == ["author"]
+
+
+# ---------------------------------------------------------------- law
+
+
+def test_the_adopted_law_is_the_one_in_use(home: ConsoleHome) -> None:
+    home.sign_in(Role.AUTHOR)
+    diff = home.candor("policy", "diff", "--json")
+    assert (diff.code, diff.data["same"], diff.data["changes"]) == (0, True, [])
+    listed = {one["profile"]: one for one in home.candor("policy", "list", "--json").data}
+    assert set(listed) == {path.stem for path in (DATA / "policies").glob("*.yaml")}
+    assert [name for name, one in listed.items() if one["in_use"]] == ["demo"]
+    shown = home.candor("policy", "show", "fr", "--json").data
+    assert shown["hours"] == [{"start": 600, "end": 780}, {"start": 840, "end": 1200}]
+    assert home.candor("policy", "show", "nowhere").code == 2
+    with homes.opened(home.root) as it:
+        check_adopted(it.home, it.store)
+
+
+def test_an_own_profile_is_told_then_adopted(home: ConsoleHome) -> None:
+    own_profile(home, caps=[{"calls": 1, "per": "day", "window": "rolling"}])
+    use(home, "demo", "house")
+    home.sign_in(Role.COMPLIANCE)
+    with homes.opened(home.root) as it, pytest.raises(PolicyError, match="changed since"):
+        check_adopted(it.home, it.store)
+    diff = home.candor("policy", "diff", "--json")
+    assert diff.code == 1
+    told = {(c["document"], c["key"]): c["verdict"] for c in json.loads(diff.out)["changes"]}
+    assert told == {("together", "caps"): "stricter", ("house", "profile"): "stricter"}
+    assert "House rules" in home.candor("policy", "diff").out
+    adopted = home.candor("policy", "adopt", "--reason", "house rules", "--json").data
+    assert (adopted["by"], adopted["number"]) == ("compliance_officer", 2)
+    assert home.candor("policy", "diff").code == 0
+    listed = {one["profile"]: one for one in home.candor("policy", "list", "--json").data}
+    assert (listed["house"]["own"], listed["house"]["in_use"]) == (True, True)
+
+
+def test_only_an_officer_adopts(home: ConsoleHome) -> None:
+    own_profile(home)
+    use(home, "demo", "house")
+    home.sign_in(Role.ADMIN)
+    ran = home.candor("policy", "adopt", "--reason", "x")
+    assert (ran.code, ran.out) == (3, "")
+
+
+def alone(home: ConsoleHome) -> None:
+    own_profile(home)
+    use(home, "house")
+
+
+def shadowing(home: ConsoleHome) -> None:
+    own_profile(home, "cn_seed")
+    use(home, "demo")
+
+
+def misnamed(home: ConsoleHome) -> None:
+    own_profile(home)
+    (home.root / "policies" / "house.yaml").rename(home.root / "policies" / "other.yaml")
+    use(home, "demo", "other")
+
+
+def unknown_key(home: ConsoleHome) -> None:
+    own_profile(home, hour=[])
+    use(home, "demo", "house")
+
+
+def no_yaml(home: ConsoleHome) -> None:
+    own_profile(home)
+    (home.root / "policies" / "house.yaml").write_text("a: [")
+    use(home, "demo", "house")
+
+
+def endless(home: ConsoleHome) -> None:
+    own_profile(home, title="x" * (65 << 10))
+    use(home, "demo", "house")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (alone, "stands alone"),
+        (shadowing, "comes with Candor"),
+        (misnamed, "its id must be other"),
+        (unknown_key, "hour: profile house"),
+        (no_yaml, "not YAML"),
+        (endless, "too large"),
+    ],
+)
+def test_own_profiles_that_are_refused(
+    home: ConsoleHome, spoil: Callable[[ConsoleHome], None], told: str
+) -> None:
+    spoil(home)
+    home.sign_in(Role.COMPLIANCE)
+    ran = home.candor("policy", "adopt", "--reason", "x")
+    assert ran.code == 2, ran
+    assert told in ran.err
+    assert home.candor("policy", "diff").code == 2
+
+
+def test_an_own_profile_can_but_be_stricter(home: ConsoleHome) -> None:
+    lax: dict[str, Any] = {
+        "windows": {"hours": [["00:00", "24:00"]], "days": "all"},
+        "caps": [],
+        "exam": False,
+        "adopted_law": False,
+        "line_papers": ["filing"],
+        "never_dial": [],
+        "homes": ["production"],
+    }
+    own_profile(home, **lax)
+    together = load_rulebook(["cn_seed", "house"], home.root / "policies").policy
+    base = load_rulebook(["cn_seed"]).policy
+    for key in ("hours", "days", "caps", "exam", "adopted_law", "line_papers", "never_dial"):
+        assert getattr(together, key) == getattr(base, key)
+
+
+# ---------------------------------------------------------------- calendars
+
+
+def calendar_file(folder: Path, **changes: Any) -> Path:
+    data = {
+        "format": "candor-calendar/1", "region": "CN", "year": 2027, "official": True,
+        "source": "a notice", "weekend": [6, 7],
+        "holidays": [{"name": "元旦", "from": "2027-01-01", "to": "2027-01-03"}],
+        "working_days": ["2027-01-10"],
+    } | changes  # fmt: skip
+    path = folder / "calendar.yaml"
+    path.write_text(yaml.safe_dump(data, allow_unicode=True), "utf-8")
+    return path
+
+
+def test_a_calendar_is_imported_listed_and_must_be_adopted(
+    home: ConsoleHome, tmp_path: Path
+) -> None:
+    home.sign_in(Role.COMPLIANCE)
+    file = str(calendar_file(tmp_path))
+    assert home.candor("calendar", "import", file).code == 0
+    listed = {(c["region"], c["year"]): c for c in home.candor("calendar", "list", "--json").data}
+    assert listed["CN", 2027]["imported_by"] == "compliance_officer"
+    assert listed["CN", 2026]["imported_by"] == ""
+    diff = home.candor("policy", "diff", "--json")
+    assert diff.code == 1
+    assert json.loads(diff.out)["changes"][0]["document"] == "calendar CN 2027"
+    assert home.candor("policy", "adopt", "--reason", "calendar 2027").code == 0
+    with homes.opened(home.root) as it:
+        assert ("CN", 2027) in rulebook_of(it.home, it.store).calendars
+        check_adopted(it.home, it.store)
+
+
+def test_ours_is_replaced_only_when_it_is_said_why(home: ConsoleHome, tmp_path: Path) -> None:
+    home.sign_in(Role.COMPLIANCE)
+    changed = {"year": 2026, "holidays": [], "working_days": []}
+    file = str(calendar_file(tmp_path, **changed))
+    ran = home.candor("calendar", "import", file)
+    assert ran.code == 2
+    assert "--replace" in ran.err
+    assert home.candor("calendar", "import", file, "--replace").code == 2
+    words = ("calendar", "import", file, "--replace", "--reason", "the notice was changed")
+    assert home.candor(*words, "--json").data == {"region": "CN", "year": 2026, "official": True}
+    listed = {(c["region"], c["year"]): c for c in home.candor("calendar", "list", "--json").data}
+    assert listed["CN", 2026]["holidays"] == 0
+    assert listed["CN", 2026]["reason"] == "the notice was changed"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"year": 2028}, "holidays[0].to"),
+        ({"working_days": ["2027-01-11"]}, "working_days"),
+        ({"working_days": ["2027-01-10", "2027-01-10"]}, "twice"),
+        ({"region": ""}, "region"),
+        ({"extra": 1}, "extra"),
+        ({"format": "candor-calendar/2"}, "format"),
+    ],
+)
+def test_calendars_that_are_refused(
+    home: ConsoleHome, tmp_path: Path, change: dict[str, Any], told: str
+) -> None:
+    home.sign_in(Role.COMPLIANCE)
+    ran = home.candor("calendar", "import", str(calendar_file(tmp_path, **change)))
+    assert (ran.code, ran.out) == (2, "")
+    assert told in ran.err
+
+
+@pytest.mark.parametrize("content", [b"", b"- a\n", b"a: [", b"\xff\xfe", b"x" * (65 << 10)])
+def test_files_that_are_no_calendar(home: ConsoleHome, tmp_path: Path, content: bytes) -> None:
+    home.sign_in(Role.COMPLIANCE)
+    path = tmp_path / "calendar.yaml"
+    path.write_bytes(content)
+    ran = home.candor("calendar", "import", str(path))
+    assert (ran.code, ran.out) == (2, "")
+    assert len(ran.err.strip().splitlines()) == 1
+
+
+def test_the_calendar_schema_names_the_same_keys_as_the_reader() -> None:
+    schema = json.loads((DATA / "calendars" / "calendar.schema.json").read_text("utf-8"))
+    for path in (DATA / "calendars").glob("*.yaml"):
+        assert set(load(f"calendars/{path.name}")) == set(schema["required"])
+    assert set(schema["properties"]) == set(schema["required"])
