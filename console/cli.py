@@ -46,6 +46,7 @@ from console.commands.keys import keys_app
 from console.commands.ledger import ledger_app
 from console.commands.lines import lines_app
 from console.commands.models import models_app
+from console.commands.numbers import numbers_app
 from console.commands.papers import papers_app
 from console.commands.people import person_app
 from console.commands.policies import calendar_app, policy_app
@@ -55,6 +56,7 @@ from console.commands.purposes import (
     purposes_app,
     records_app,
 )
+from console.commands.registries import registry_app
 from console.commands.retention import destructions, hold_app, retention_app
 from console.commands.scripts import script_app
 from console.commands.suppliers import partners_app, suppliers_app
@@ -80,6 +82,8 @@ app.add_typer(contacts_app, name="contacts")
 app.add_typer(script_app, name="script")
 app.add_typer(wording_app, name="wording")
 app.add_typer(lines_app, name="lines")
+app.add_typer(numbers_app, name="numbers")
+app.add_typer(registry_app, name="registry")
 app.add_typer(papers_app, name="papers")
 app.add_typer(suppliers_app, name="suppliers")
 app.add_typer(partners_app, name="partners")

@@ -22,10 +22,12 @@ from console import (
     anchor_states,
     check_view,
     duty_checks,
+    number_view,
     office_checks,
     paper_checks,
     papers,
     readiness,
+    registry_view,
     unlocking,
 )
 from console.diagnosis import Diagnosis, fail, guarded, ok, warn
@@ -105,6 +107,8 @@ class HomeCheckup:
             ("training", office_checks.training),
             ("script", self._script),
             ("lines", self._lines),
+            ("numbers", self._numbers),
+            ("registry", self._registries),
             ("suppliers", functools.partial(self._paper_check, paper_checks.suppliers)),
             ("papers", functools.partial(self._paper_check, paper_checks.papers)),
             ("assessments", functools.partial(self._paper_check, paper_checks.assessments)),
@@ -394,6 +398,14 @@ class HomeCheckup:
         self, look: Callable[[Store, Policy, datetime], Iterator[Diagnosis]], store: Store
     ) -> Iterator[Diagnosis]:
         return look(store, self._rulebook().policy, self.clock.wall())
+
+    def _numbers(self, store: Store) -> Iterator[Diagnosis]:
+        own = self._rulebook().policy.own_numbers
+        asked = None if own is None else own.calls_per_day
+        yield from number_view.diagnose(store, asked, self.clock.wall())
+
+    def _registries(self, store: Store) -> Iterator[Diagnosis]:
+        yield from registry_view.diagnose(store, self._rulebook(), self.clock.wall())
 
     def _line(self, line: LineFacts, asked: frozenset[str], kind: HomeKind) -> Diagnosis:
         now = self.clock.wall()

@@ -149,6 +149,8 @@ class Progress:
                 return text("progress.unproven", say, line=facts["line"])
             case "blocked":
                 return text("progress.blocked", say, rules=", ".join(facts["requirements"]))
+            case "number_rests":
+                return text("progress.number_rests", say, number=facts["number"])
             case "held":
                 return text(f"progress.held.{facts['why'] or 'on'}", say)
             case "settled":

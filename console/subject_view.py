@@ -75,7 +75,12 @@ def as_json(number: Number, held: Held, keep: KeepUntil) -> dict[str, Any]:
         ],
         "withdrawn_at": _iso(held.withdrawn_at),
         "refusals": [
-            {"at": r.at.isoformat(), "until": r.until.isoformat(), "how": r.how}
+            {
+                "at": r.at.isoformat(),
+                "until": r.until.isoformat(),
+                "how": r.how,
+                "scope": str(r.scope),
+            }
             for r in held.refusals
         ],
         "calls": [
@@ -185,9 +190,14 @@ def show(console: Console, number: Number, held: Held, keep: KeepUntil, language
         say("subject.tester", at=when(held.tester_since))
     section(
         "refusals",
-        "at until how",
+        "at until how scope",
         (
-            (when(r.at), when(r.until), text(f"refusal.{r.how}", language) if r.how else "")
+            (
+                when(r.at),
+                when(r.until),
+                text(f"refusal.{r.how}", language) if r.how else "",
+                text(f"scope.{r.scope}", language),
+            )
             for r in held.refusals
         ),
     )

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from compliance.facts import Actor, Number
+from compliance.facts import Actor, Number, RefusalScope
 from compliance.rulebook import Policy
 from console import homes, run, subject_view
 from console.commands.common import (
@@ -42,6 +42,12 @@ def subject(
     reason: Annotated[
         SubjectReason, typer.Option(help="show: why you look; the ledger keeps it.")
     ] = SubjectReason.REQUEST,
+    scope: Annotated[
+        RefusalScope, typer.Option(help="withdraw: what the refusal reaches.")
+    ] = RefusalScope.COMPANY,
+    campaign: Annotated[
+        str, typer.Option(help="withdraw --scope campaign: the campaign it is about.")
+    ] = "",
     yes: Annotated[bool, typer.Option("--yes", help="erase: do not ask once more.")] = False,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
@@ -50,7 +56,9 @@ def subject(
     to be erased (47).
 
     show: everything, in the clear (compliance officers, auditors). withdraw: consent ends now
-    and the number goes on the refusal list (compliance officers, operators). erase: contact,
+    and the number goes on the refusal list, for all campaigns unless --scope says otherwise:
+    one campaign, or everything, calls of any kind and for the longest term a profile has
+    (compliance officers, operators). erase: contact,
     consent and places in campaigns go, with a destruction record; the refusal list keeps a
     keyed hash, recordings stay sealed until their minimum term ends (compliance officers).
 
@@ -65,7 +73,7 @@ def subject(
             case Wish.SHOW:
                 _show(it, actor, asked, keep, reason, as_json)
             case Wish.WITHDRAW:
-                _withdraw(it, actor, asked, policy, as_json)
+                _withdraw(it, actor, asked, policy, scope, campaign, as_json)
             case Wish.ERASE:
                 question = text("subject.sure", it.home.settings.language, number=asked.masked)
                 if yes or typer.confirm(question, err=True):
@@ -84,13 +92,29 @@ def _show(
         subject_view.show(console, number, held, keep, it.home.settings.language)
 
 
-def _withdraw(it: Opened, actor: Actor, number: Number, policy: Policy, as_json: bool) -> None:
+def _withdraw(
+    it: Opened,
+    actor: Actor,
+    number: Number,
+    policy: Policy,
+    scope: RefusalScope,
+    campaign: str,
+    as_json: bool,
+) -> None:
     now, language = it.clock.wall(), it.home.settings.language
-    until = policy.refusal_until(now)
-    it.store.refusals.refuse_number(actor, number, how="request", at=now, until=until)
+    until = policy.refusal_until(now, everything=scope is RefusalScope.EVERYTHING)
+    about = it.store.campaigns.campaign_named(campaign) if campaign else ""
+    it.store.refusals.refuse_number(
+        actor, number, how="request", at=now, until=until, scope=scope, campaign=about
+    )
     if as_json:
         print_json(
-            {"number": number.masked, "withdrawn_at": now.isoformat(), "until": until.isoformat()}
+            {
+                "number": number.masked,
+                "withdrawn_at": now.isoformat(),
+                "until": until.isoformat(),
+                "scope": str(scope),
+            }
         )
     else:
         typer.echo(

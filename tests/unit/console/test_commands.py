@@ -27,6 +27,7 @@ NO_DATA = {
     "case close", "campaign purpose",
     "papers open", "papers withdraw", "partners add", "purposes add", "purposes end",
     "suppliers add", "suppliers assign", "suppliers note", "assessment confirm",
+    "numbers rest", "numbers release", "numbers limit", "numbers case",
 }  # fmt: skip
 
 
