@@ -18,6 +18,7 @@ from compliance.clock import Clock
 from compliance.errors import LineUnproven, PermitError, StorageError, TelephonyError
 from compliance.facts import Agent, HomeKind, InternalLeg
 from compliance.gate import authorize_internal
+from dialer.agent_ear import AgentEar
 from dialer.call import Why
 from dialer.leg import CallLeg
 from dialer.lines import Line
@@ -26,7 +27,9 @@ from dialer.proof import SimulatorKey, prove
 from dialer.sip import SipEndpoint
 from dialer.writer import Writer
 from storage.store import Store
-from voicebot.line import LineGone
+from voicebot.line import AudioIn, LineGone
+from voicebot.person import PersonSaid
+from voicebot.speech import SpeechClient
 
 log = structlog.get_logger("dialer.transfer")
 
@@ -44,6 +47,8 @@ class Switchboard:
     endpoint: SipEndpoint
     clock: Clock
     simulator_key: SimulatorKey | None
+    speech: SpeechClient
+    language: str  # agents speak the script's
     ring_timeout_s: float
     wrap_up_s: float
     report: Callable[[str, Mapping[str, Any]], None]
@@ -143,12 +148,19 @@ class ConnectedAgent:
         self._lead = lead
         self._leg = leg
         self._parting: asyncio.Task[None] | None = None
+        self._ear: AgentEar | None = None
+        self._from = 0  # audio of the leg before this place was not for the callee
 
     @property
     def id(self) -> str:
         return self._agent
 
-    async def join(self) -> None:
+    async def join(self, said: PersonSaid) -> None:
+        self._from = self._leg.position
+        speech, language = self._board.speech, self._board.language
+        self._ear = AgentEar(
+            lambda: speech.open(f"{self._attempt}-agent", language), self._lead.position, said
+        )
         self._lead.join(self._leg)
         await self._board.endpoint.join(self._lead, self._leg)
         try:
@@ -164,16 +176,25 @@ class ConnectedAgent:
         self._board.report("transferred", {"attempt": self._attempt, "agent": self._agent})
 
     async def gone(self) -> None:
-        while not isinstance(await self._leg.next_event(), LineGone):
-            pass
+        while True:
+            match await self._leg.next_event():
+                case LineGone():
+                    return
+                case AudioIn(position, pcm) if self._ear is not None and position >= self._from:
+                    self._ear.hear(pcm)
+
+    async def heard_out(self) -> None:
+        if self._ear is not None:
+            await self._ear.close()
 
     def part(self) -> None:
         if self._parting is None:
             self._board.endpoint.part(self._leg)
-            self._parting = asyncio.create_task(
-                self._board.release(self._leg_id, self._leg, rest_s=self._board.wrap_up_s),
-                name="agent leg",
-            )
+            self._parting = asyncio.create_task(self._leave(), name="agent leg")
+
+    async def _leave(self) -> None:
+        await self._board.release(self._leg_id, self._leg, rest_s=self._board.wrap_up_s)
+        await self.heard_out()
 
     async def parted(self) -> None:
         """Wait until the leg is over and on record."""

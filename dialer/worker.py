@@ -135,6 +135,8 @@ async def run(order: Order, report: _Events, drain: asyncio.Event) -> None:
             endpoint,
             clock,
             simulator,
+            speech,
+            next(iter(rendered.values())).script.language,
             ring_timeout_s=settings.dial.agent_ring_timeout_s,
             wrap_up_s=settings.dial.wrap_up_s,
             report=report,

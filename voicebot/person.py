@@ -6,6 +6,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeAlias
 
+PersonSaid: TypeAlias = Callable[[str, int, int, float, bool], None]
+"""Words, their start and end in samples since the callee's answer, confidence, surely heard."""
+
 
 class Person(Protocol):
     """Somebody who answered their telephone to take a callee over."""
@@ -13,8 +16,8 @@ class Person(Protocol):
     @property
     def id(self) -> str: ...
 
-    async def join(self) -> None:
-        """Let the callee and the person hear each other."""
+    async def join(self, said: PersonSaid) -> None:
+        """Let the callee and the person hear each other; ``said`` is told the person's words."""
         ...
 
     async def gone(self) -> None:
@@ -23,6 +26,10 @@ class Person(Protocol):
 
     def part(self) -> None:
         """Hang up on the person; harmless when repeated."""
+        ...
+
+    async def heard_out(self) -> None:
+        """Return when the words said so far are known, after a second or two at most."""
         ...
 
 

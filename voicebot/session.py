@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from compliance.clock import Clock
-from compliance.facts import Blame, Evolve, KeyPress, Outcome, TranscriptLine
+from compliance.facts import Blame, Evolve, KeyPress, Outcome, Speaker, TranscriptLine
 from voicebot import dialogue, hearing, transcript, turns
 from voicebot.hearing import SpeechStream
 from voicebot.line import (
@@ -121,6 +121,7 @@ class _Session:
         self._person: Person | None = None
         self._joined_at: int | None = None
         self._joined: str = ""
+        self._talked: Person | None = None  # was joined; their last words may not be known yet
         self._state = dialogue.State(script.script)
         self._turns = turns.Turns(script.script.language)
         self._entries: list[transcript.Entry] = []
@@ -263,8 +264,16 @@ class _Session:
     async def _join(self) -> None:
         assert self._person is not None
         self._joined_at, self._joined = self._line.position, self._person.id
+        self._talked = self._person
         self._waiting["talking"] = asyncio.ensure_future(self._person.gone())
-        await self._person.join()
+        await self._person.join(self._person_said)
+
+    def _person_said(self, words: str, start: int, end: int, confidence: float, sure: bool) -> None:
+        """A person of ours speaks for us: what they surely said wrongly is our violation."""
+        flags = self._flags(words)
+        self._entries.append(transcript.Caught(words, start, end, confidence, flags, Speaker.AGENT))
+        for requirement in flags if sure else ():
+            self._violate(requirement)
 
     def _part(self) -> None:
         for name in ("person", "talking"):
@@ -448,6 +457,9 @@ class _Session:
         assert self._end is not None
         if self._recording is not None:
             await self._recording
+        if self._talked is not None:
+            self._part()
+            await self._talked.heard_out()
         disclosed = None if self._disclosed is None else to_ms(self._disclosed)
         if disclosed is not None and disclosed > DISCLOSURE_LIMIT_MS:
             self._violate("S1")

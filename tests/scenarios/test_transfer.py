@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from compliance.facts import Speaker
 from console.witness import alike, read_wav
 from sip_sim import witness
 from storage.objects import FolderObjects
 from storage.recordings import open_recording
-from storage.store import AccessReason
+from storage.store import AccessReason, CallRow
 from tests.homes import Run, demo_run
 
 
@@ -34,11 +35,21 @@ def test_one_is_connected_and_the_other_gets_a_ticket(tmp_path: Path, voices: Pa
     (leg,) = it.it.store.agent_legs(it.campaign)
     assert (leg.attempt_id, leg.agent, leg.connected) == (connected.id, "agent1", True)
     _both_heard_each_other(it, connected.id, connected.sip_call_id, leg.sip_call_id)
+    _the_agents_words_are_in_the_transcript(it, connected)
     (agent,) = it.it.store.agents.agents()
     assert agent.busy_with == ""
     assert agent.free_from is not None  # the wrap-up time runs
     kinds = [name for name, _ in it.events]
     assert kinds.count("transferred") == kinds.count("no_agent") == 1
+
+
+def _the_agents_words_are_in_the_transcript(it: Run, call: CallRow) -> None:
+    said = it.it.store.transcript(it.staff.auditor, call.id, AccessReason.AUDIT)
+    lines = [line for line in said if line.speaker is Speaker.AGENT]
+    assert "人工" in lines[0].text
+    assert lines[0].start_ms >= (call.transferred_ms or 0)
+    assert lines[-1].end_ms <= call.duration_ms
+    assert [line.flags for line in lines] == [()] * len(lines)
 
 
 def _both_heard_each_other(it: Run, attempt: str, lead_id: str, agent_id: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 from compliance.facts import Blame, Outcome, Speaker, TranscriptLine
 from tests.unit.voicebot.builders import ToneSynthesizer, clock, rendered, words
 from voicebot.line import AudioIn, KeyPressed, LineGone, PlayCut, PlayEnded, to_samples
+from voicebot.person import PersonSaid
 from voicebot.prompts import PromptCache, RenderedScript, for_contact, render_script
 from voicebot.session import Conversation, converse
 from voicebot.testing import Act, HangsUp, Presses, Says, ScriptedLine, ScriptedSpeech, SpeechDies
@@ -28,9 +29,11 @@ class Somebody:
         self.log: list[str] = []
         self._line = line
         self._talks_ms = talks_ms  # after being joined; 0: until parted
+        self.says: list[tuple[str, bool]] = []  # words, and whether they are surely heard
 
-    async def join(self) -> None:
+    async def join(self, said: PersonSaid) -> None:
         self.log.append("joined")
+        self._said = said
 
     async def gone(self) -> None:
         if not self._talks_ms:
@@ -42,6 +45,11 @@ class Somebody:
     def part(self) -> None:
         if self.log[-1:] != ["parted"]:
             self.log.append("parted")
+
+    async def heard_out(self) -> None:
+        at = self._line.position
+        for spoken, sure in self.says:
+            self._said(spoken, at - 8000, at - 4000, 0.9, sure)
 
 
 class Call:
@@ -445,6 +453,26 @@ def test_a_callee_is_connected_until_the_person_hangs_up() -> None:
     assert talk.transferred_ms is not None
     assert talk.duration_ms - talk.transferred_ms >= 4000
     assert person.log == ["joined", "parted"]
+
+
+@pytest.mark.parametrize(
+    ("spoken", "sure", "flags", "violations"),
+    [
+        ("我们的产品宝本高收益", True, {"S8", "S9"}, {"S8", "S9"}),
+        ("我们的产品宝本高收益", False, {"S8", "S9"}, set()),  # heard too badly to blame anybody
+        ("我们不承诺保本", True, set(), set()),
+    ],
+)
+def test_what_a_person_of_ours_says_is_flagged(
+    spoken: str, sure: bool, flags: set[str], violations: set[str]
+) -> None:
+    call, person = _asks(answers_ms=0, talks_ms=4000)
+    person.says = [(spoken, sure)]
+    talk = call.run()
+    (line,) = [line for line in talk.transcript if line.speaker is Speaker.AGENT]
+    assert (line.text, set(line.flags)) == (spoken, flags)
+    assert set(talk.violations) == violations
+    assert talk.outcome is Outcome.TRANSFERRED
 
 
 def test_the_call_with_a_person_ends_when_the_callee_leaves() -> None:
