@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from compliance.facts import Speaker, TranscriptLine
 from voicebot.line import to_ms
+from voicebot.redaction import strike
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +44,27 @@ Entry: TypeAlias = Said | Caught
 
 
 def lines(entries: Iterable[Entry]) -> tuple[TranscriptLine, ...]:
-    """Entries -> timed lines in the order they began."""
-    made = [line for entry in entries if (line := _line(entry)) is not None]
+    """Entries -> timed lines in the order they began, long numbers of people struck out (D6)."""
+    made = [line for entry in _struck(entries) if (line := _line(entry)) is not None]
     return tuple(sorted(made, key=lambda line: line.start_ms))
+
+
+def _struck(entries: Iterable[Entry]) -> list[Entry]:
+    known = list(entries)
+    for speaker in (Speaker.CALLEE, Speaker.AGENT):
+        places = [i for i, e in enumerate(known) if isinstance(e, Caught) and e.speaker is speaker]
+        places.sort(key=lambda i: _caught(known[i]).start)
+        for i, text in zip(places, strike([_caught(known[i]).text for i in places]), strict=True):
+            caught = _caught(known[i])
+            if text != caught.text:
+                flags = tuple(dict.fromkeys((*caught.flags, "D6")))
+                known[i] = replace(caught, text=text, flags=flags)
+    return known
+
+
+def _caught(entry: Entry) -> Caught:
+    assert isinstance(entry, Caught)
+    return entry
 
 
 def _line(entry: Entry) -> TranscriptLine | None:
