@@ -172,7 +172,7 @@ class Registries:
                     continue
                 rejected += 1
                 if len(bad) < SHOWN_BAD_ROWS:
-                    bad.append(BadRow(place, error.detail))
+                    bad.append(BadRow(place, error.detail.removeprefix("phone: ")))
             if len(batch) >= ROWS_AT_ONCE:
                 self._write(edition, batch)
                 batch.clear()
