@@ -84,6 +84,7 @@ class Judged(Evolve):
     arm: str
     verdict: Verdict
     more: int = 0  # answered calls that are missing yet, of both arms together
+    besides: tuple[tuple[Rate, bool], ...] = ()  # other rates that differ; True: higher here
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,12 @@ def _judge(arm: ArmFigures, first: ArmFigures, per_arm: int) -> Judged:
     difference = arm.differences[Rate.ACCEPTANCE]
     if more or difference is None:
         return Judged(arm.counts.arm, Verdict.TOO_FEW, more)
+    besides = tuple(
+        (rate, other.value > 0)
+        for rate in (Rate.REFUSAL, Rate.COMPLAINT)
+        if (other := arm.differences[rate]) is not None and other.excludes(0.0)
+    )
     if not difference.excludes(0.0):
-        return Judged(arm.counts.arm, Verdict.NO_DIFFERENCE)
-    return Judged(arm.counts.arm, Verdict.BETTER if difference.value > 0 else Verdict.WORSE)
+        return Judged(arm.counts.arm, Verdict.NO_DIFFERENCE, besides=besides)
+    better = difference.value > 0
+    return Judged(arm.counts.arm, Verdict.BETTER if better else Verdict.WORSE, besides=besides)

@@ -21,6 +21,7 @@ from console.commands import (
     calls,
     campaigns,
     checks,
+    comparisons,
     demo,
     doctor,
     evidence,
@@ -93,6 +94,7 @@ app.add_typer(records_app, name="records")
 campaign_app.command("purpose")(campaign_purpose)
 campaign_app.command("preview")(previews.campaign_preview)
 campaign_app.command("test")(lab.campaign_test)
+campaign_app.command("compare")(comparisons.campaign_compare)
 app.add_typer(campaign_app, name="campaign")
 app.command()(campaigns.dial)
 app.command()(stops.stop_all)

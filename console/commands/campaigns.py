@@ -13,7 +13,7 @@ import typer
 from rich.live import Live
 from rich.table import Table
 
-from compliance.errors import BadInput, NotAllowed
+from compliance.errors import NotAllowed
 from compliance.facts import Role
 from console import homes, readiness, run
 from console import status as statuses
@@ -27,6 +27,7 @@ from console.commands.common import (
     print_json,
     say,
 )
+from console.commands.comparisons import read_arms
 from console.commands.stops import exit_if_stopped
 from console.homes import Opened
 from console.messages import text
@@ -46,28 +47,30 @@ def campaign_create(
     script: Annotated[str, typer.Option(help="Name of an approved script.")],
     batch: Annotated[list[str], typer.Option(help="May be given several times.")],
     line: Annotated[list[str], typer.Option(help="May be given several times.")],
+    arm: Annotated[
+        list[str] | None,
+        typer.Option(help="Another approved script to compare; NAME:2 for twice the weight."),
+    ] = None,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Make a campaign (operators). It dials nothing before it is started.
+
+    With --arm chance decides which script a number hears, by a hash under the home's keys: the
+    same at every attempt. Compare them with `candor campaign compare`.
 
     Example: candor campaign create autumn --purpose membership --script welcome
     --batch autumn --line telecom1
     """
     with homes.opened(home, passphrase()) as it:
-        version = it.store.scripts.current_approved(script)
-        if version is None:
-            raise BadInput(
-                "this script has no approved version",
-                field="script",
-                remedy="candor script submit, then candor script approve",
-            )
+        version, arms = read_arms(it, script, arm or [])
         campaign = it.store.campaigns.create_campaign(
             homes.signed_in(it),
             name=name,
             purpose=purpose,
-            script=version.id,
+            script=version,
             batches=batch,
             lines=line,
+            arms=arms,
         )
         say(it, "done.campaign_created", name=name, id=campaign)
 

@@ -172,6 +172,16 @@ def test_enough_calls_bring_a_verdict(a: int, b: int, verdict: Verdict) -> None:
     assert (judged.verdict, judged.more) == (verdict, 0)
 
 
+def test_an_arm_that_is_refused_more_often_is_said_to_be_whatever_its_acceptance() -> None:
+    found = compare([arm("A", 2000, 400, 300), arm("B", 2000, 480, 420)])
+    assert found.judged[0].besides == ((Rate.REFUSAL, True),)
+    calmer = compare([arm("A", 2000, 400, 420), arm("B", 2000, 405, 300)])
+    assert calmer.judged[0].verdict is Verdict.NO_DIFFERENCE
+    assert calmer.judged[0].besides == ((Rate.REFUSAL, False),)
+    few = compare([arm("A", 40, 4, 0), arm("B", 40, 4, 30)])
+    assert few.judged[0].besides == ()
+
+
 def test_more_arms_ask_for_more_certainty_and_more_calls() -> None:
     two = compare([arm("A", 900, 90), arm("B", 900, 90)])
     three = compare([arm("A", 900, 90), arm("B", 900, 90), arm("C", 900, 90)])
