@@ -35,6 +35,7 @@ SETTLE_S = 2.0
 WATCH_S = 5.0  # whether calls fail as those of a blocked number do
 FORWARD_S = 5.0  # sealed files go to the bucket
 STAMP_S = 30.0  # asks; a checkpoint is stamped as often as the settings say
+SWEEP_S = 60.0  # how late a complaint's escalation may be told
 RETAIN_S = 600.0  # asks; what is over is destroyed once a day
 
 
@@ -95,6 +96,7 @@ def build(
         executor="retention",
         next_run_time=datetime.now(UTC),
     )
+    scheduler.add_job(store.complaints.sweep, "interval", seconds=SWEEP_S, id="complaints")
     if isinstance(objects, SpooledObjects):
         scheduler.add_job(
             objects.forward, "interval", seconds=FORWARD_S, id="forward", executor="retention"

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from compliance.errors import StorageError
 from storage import destructions
+from storage.complaint_tables import CallNote
 from storage.context import SYSTEM, Context, new_id
 from storage.destructions import Method, Record, Why
 from storage.models import AttemptRow, RecordingTrack
@@ -87,6 +88,11 @@ def begin(
 def forget_words(session: Session, attempt: AttemptRow) -> None:
     """Transcript, key presses and proof go, with the key they were sealed under."""
     session.execute(delete(CallKey).where(CallKey.attempt == attempt.id))
+    session.execute(  # of people of ours; they lay under the same key
+        update(CallNote)
+        .where(CallNote.attempt == attempt.id)
+        .values(text_sealed=None, text_key="")
+    )
     attempt.transcript_sealed = attempt.keys_sealed = attempt.request_sealed = None
     # Without their random keys the ledger's commitments lead nowhere.
     attempt.transcript_key = attempt.number_key = ""

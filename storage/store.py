@@ -23,6 +23,7 @@ from storage.agents import Agents
 from storage.arms import Arms
 from storage.attempts import Attempts, Caps
 from storage.audits import Audits
+from storage.call_notes import CallNotes
 from storage.calls import AccessReason, Calls
 from storage.campaigns import Campaigns, CampaignState
 from storage.cases import Cases
@@ -184,6 +185,7 @@ class Store:
         calls, listing = Calls(context), Listing(context)
         self.subjects = Subjects(context, leases.settle_expired)
         self.holds = Holds(context)
+        self.call_notes = CallNotes(context)
         self.audits = Audits(context)
         self.duties = Duties(context)
         self.complaints = Complaints(context, self.refusals, self.holds)

@@ -24,6 +24,7 @@ from console.commands.common import (
     say,
 )
 from console.homes import Opened
+from console.inputs import read_words, shown
 from console.messages import text
 from console.run import Row
 from storage.listing import CallRow
@@ -106,6 +107,43 @@ def _cells(row: Row, language: str) -> list[str]:
         row.feedback,
         "" if row.ledger_index is None else str(row.ledger_index),
     ]
+
+
+@calls_app.command("note")
+def calls_note(
+    call: CallArgument,
+    words: Annotated[str, typer.Argument(metavar="TEXT", help="- reads standard input.")],
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Note something about a call: what the customer said, what was promised. It is sealed with
+    the call and goes with it (operators, compliance officers).
+
+    Example: candor calls note 5f0c21 "asked for the brochure once more"
+    """
+    with homes.opened(home, passphrase()) as it:
+        actor, found = homes.signed_in(it), it.store.watching.find(call)
+        it.store.call_notes.add(actor, found, read_words(words))
+        say(it, "call.noted", call=found[:8])
+
+
+@calls_app.command("notes")
+def calls_notes(
+    call: CallArgument, home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False
+) -> None:
+    """What was noted about a call, in the clear; the ledger keeps who read it (operators,
+    compliance officers, auditors).
+
+    Example: candor calls notes 5f0c21
+    """
+    with homes.opened(home, passphrase()) as it:
+        actor, found = homes.signed_in(it), it.store.watching.find(call)
+        notes, names = it.store.call_notes.notes(actor, found), it.store.people.names()
+        language = it.home.settings.language
+    if as_json:
+        print_json([{"at": n.at, "by": names.get(n.by, n.by), "text": n.text} for n in notes])
+        return
+    for note in notes:
+        typer.echo(f"{shown(note.at, language)} {names.get(note.by, note.by)}\n{note.text}")
 
 
 @calls_app.command("show")

@@ -22,7 +22,7 @@ NO_DATA = {
     "lines add", "campaign create", "campaign start", "campaign pause", "campaign stop",
     "agents add", "agents on", "agents off", "callbacks close", "ledger export", "ledger key",
     "models install", "keys new", "keys passphrase", "keys retire",
-    "hold lift", "audit answer", "duty close",
+    "hold lift", "audit answer", "duty close", "calls note",
     "complaint assign", "complaint answer", "complaint remedy", "complaint close", "case note",
     "case close", "campaign purpose",
     "papers open", "papers withdraw", "partners add", "purposes add", "purposes end",
