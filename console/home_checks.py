@@ -31,6 +31,7 @@ from console import (
     unlocking,
 )
 from console.diagnosis import Diagnosis, fail, guarded, ok, warn
+from dialer.law import rulebook_of
 from dialer.policies import load_rulebook, load_terms
 from dialer.settings import Home
 from storage import call_journal
@@ -60,7 +61,6 @@ class HomeCheckup:
         yield from guarded("private", self._private)
         yield from guarded("disk", self._disk)
         yield from guarded("policy", self._policy)
-        yield from guarded("calendar", self._calendar)
         yield from guarded("sip", self._sip)
         keyrings: list[Keyring] = []
         yield from guarded("keys", lambda: self._keys(keyrings))
@@ -102,6 +102,7 @@ class HomeCheckup:
             ("duties", functools.partial(duty_checks.duties, self.home, self.clock)),
             ("stop", self._stop),
             ("people", self._people),
+            ("calendar", self._calendar),
             ("law", functools.partial(office_checks.law, self.home)),
             ("exam", office_checks.exam),
             ("training", office_checks.training),
@@ -178,8 +179,8 @@ class HomeCheckup:
         else:
             yield ok("policy", profiles=names, digest=rulebook.digest[:12])
 
-    def _calendar(self) -> Iterator[Diagnosis]:
-        rulebook = self._rulebook()
+    def _calendar(self, store: Store) -> Iterator[Diagnosis]:
+        rulebook = rulebook_of(self.home, store)  # with the imported ones
         year = self.clock.wall().year
         regions = sorted({day.region for day in rulebook.policy.days if day.region})
         complete = True

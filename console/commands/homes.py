@@ -74,7 +74,14 @@ def init(
     )
     with homes.opened(home, passphrase()) as it:
         it.store.people.add_person(None, name, password, [Role.ADMIN])
-    typer.echo(f"Made {home}. Next: candor login {name} --home {home}")
+    at = "" if home == DEFAULT_HOME else f" --home {home}"
+    typer.echo(
+        f"Made {home}. Next:\n"
+        f"  candor login {name}{at}\n"
+        f"  candor person add NAME --role compliance_officer{at}   (and an operator, an author)\n"
+        f"Then each of them signs in and passes the exam: candor exam take{at}\n"
+        f"And the compliance officer adopts the law: candor policy adopt --reason WHY{at}"
+    )
 
 
 def _key_settings(kind: KeyKind, module: str, token: str) -> KeySettings:

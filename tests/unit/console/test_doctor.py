@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 
 from compliance.clock import Clock, SystemClock, VirtualClock
 from compliance.facts import HomeKind, LineFacts, Role
@@ -21,6 +22,7 @@ from console.home_checks import HomeCheckup
 from console.messages import LANGUAGES, ids
 from dialer.settings import Home
 from tests.console_home import ConsoleHome, candor
+from tests.unit.compliance.test_wording import pack
 
 FAR = datetime(2030, 1, 1, tzinfo=UTC)
 ABOUT_HOMES = (
@@ -152,6 +154,23 @@ def no_policy(root: Path) -> None:
     settings.write_text(settings.read_text("utf-8").replace('"demo"', '"nowhere"'), "utf-8")
 
 
+def own_pack(root: Path, text: str) -> None:
+    settings = root / "candor.toml"
+    with_packs = settings.read_text("utf-8").replace("[policy]\n", '[policy]\nwording = "packs"\n')
+    assert "packs" in with_packs
+    settings.write_text(with_packs, "utf-8")
+    (root / "packs").mkdir()
+    (root / "packs" / "own.yaml").write_text(text, "utf-8")
+
+
+def words_forbidden_now(root: Path) -> None:
+    own_pack(root, yaml.safe_dump(pack("免费咨询"), allow_unicode=True))
+
+
+def broken_pack(root: Path) -> None:
+    own_pack(root, "language: zh\nformat: none\n")
+
+
 def too_deep(root: Path) -> None:
     pass
 
@@ -170,6 +189,8 @@ def too_deep(root: Path) -> None:
         (nobody_in_office, "people", Level.FAIL, "compliance_officer"),
         (no_auditor, "people", Level.WARN, "auditor"),
         (unsigned, "script", Level.FAIL, "candor script approve"),
+        (words_forbidden_now, "wording", Level.FAIL, "candor script lint"),
+        (broken_pack, "wording", Level.FAIL, "format"),
         (stopped, "stop", Level.FAIL, "emergency stop"),
         (papers_over, "lines", Level.FAIL, "none of the 1 lines"),
         (no_policy, "policy", Level.FAIL, "known"),
@@ -225,7 +246,7 @@ def production(tmp_path: Path) -> Path:
 def test_a_fresh_production_home_lacks_what_it_lacks(production: Path) -> None:
     found = examined(production)
     failing = {check for check, what in found.items() if what.level is Level.FAIL}
-    assert failing == {"people", "script", "lines"}
+    assert failing == {"people", "law", "exam", "script", "lines"}
     warned = {check for check, what in found.items() if what.level is Level.WARN}
     assert {"policy", "ledger"} <= warned  # no lawyer; anchors beside the database
 

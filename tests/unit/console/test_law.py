@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,14 @@ from typing import Any
 import pytest
 import yaml
 
+from compliance.clock import VirtualClock
 from compliance.errors import PolicyError
 from compliance.facts import Role
-from console import exam_bank, homes
+from console import exam_bank, homes, office_checks
+from console.diagnosis import Diagnosis
 from dialer.law import check_adopted, rulebook_of
 from dialer.policies import load_rulebook
+from storage.store import Store
 from tests.console_home import ConsoleHome
 from tests.unit.compliance.builders import DATA, load
 
@@ -343,3 +346,38 @@ def test_the_calendar_schema_names_the_same_keys_as_the_reader() -> None:
     for path in (DATA / "calendars").glob("*.yaml"):
         assert set(load(f"calendars/{path.name}")) == set(schema["required"])
     assert set(schema["properties"]) == set(schema["required"])
+
+
+# ---------------------------------------------------------------- the doctor
+
+
+def told(found: Iterable[Diagnosis]) -> list[tuple[str, str, str]]:
+    return [(one.check, str(one.level), one.case) for one in found]
+
+
+def test_the_doctor_says_who_may_not_work_and_whether_law_changed(home: ConsoleHome) -> None:
+    with homes.opened(home.root) as it:
+        assert told(office_checks.law(it.home, it.store)) == [("law", "ok", "ok")]
+        assert told(office_checks.exam(it.store)) == [("exam", "ok", "ok")]
+        assert told(office_checks.training(it.store)) == [("training", "ok", "ok")]
+    add_person(home, Role.AUTHOR)
+    own_profile(home)
+    use(home, "demo", "house")
+    with homes.opened(home.root) as it:
+        assert told(office_checks.law(it.home, it.store)) == [("law", "fail", "changed")]
+        [found] = office_checks.exam(it.store)
+        assert (found.level, found.params["people"]) == ("warn", "new")
+        assert "candor exam take" in found.remedy("en")
+
+
+def test_a_year_later_the_doctor_asks_for_exam_and_training(home: ConsoleHome) -> None:
+    with homes.opened(home.root) as it:
+        later = VirtualClock(it.clock.wall() + timedelta(days=366))
+        store = Store(it.engine, it.keyring, node="node1", clock=later)
+        assert told(office_checks.exam(store)) == [
+            ("exam", "fail", "nobody"),
+            ("exam", "warn", "lacking"),
+        ]
+        [found] = office_checks.training(store)
+        assert found.case == "overdue"
+        assert "operator" in found.message("en")
