@@ -24,7 +24,7 @@ from console.evidence_stamp import PackStamp
 from console.homes import Opened
 from console.messages import LANGUAGES, text
 from dialer.law import rulebook_of
-from storage import packs, verify
+from storage import labels, packs, verify
 from storage.evidence import Dossier
 from storage.recordings import open_recording
 from storage.store import AccessReason
@@ -140,7 +140,8 @@ def _sound(it: Opened, dossier: Dossier) -> bytes | None:
     demo = "DEMO; " if dossier.report.demo else ""
     comment = f"{demo}call {dossier.attempt}; opened for {dossier.reason}; left: callee, right: bot"
     title = f"{'DEMO ' if demo else ''}{dossier.attempt}"
-    return wav.stereo(callee, bot, comment=comment, title=title)
+    label = labels.label_text(dossier.report.company, dossier.attempt)
+    return wav.stereo(callee, bot, comment=comment, title=title, label=label)
 
 
 def _words(dossier: Dossier, *, audio: str, stamp: PackStamp | None) -> Mapping[str, bytes]:

@@ -17,6 +17,7 @@ from console.call_sheet import timings
 from console.messages import finding_text, text
 from console.replay import flagged, offset
 from console.timeline import Event
+from storage import labels
 from storage.report import Report
 
 _STYLE = """
@@ -70,12 +71,14 @@ def page(
         return escape(text(message, language, **params))
 
     call = report.call
+    label = labels.label_text(report.company, call.id)
     title = say("report.title", call=call.id[:8])
     outcome = say(f"outcome.{call.outcome}")
     parts = [
         f'<p class="mark">{say("demo.mark")}</p>' if report.demo else "",
         f"<h1>{title}</h1>",
         f'<p class="sub">{escape(report.company)} · {_when(call.invited_at or call.at)}</p>',
+        f'<p class="sub">{say("report.synthetic_voice")}</p>',
         f'<p><span class="tag">{outcome}</span> {escape(call.contact)} {escape(call.number)}</p>',
     ]
     if report.crashed:
@@ -98,6 +101,7 @@ def page(
         f'<!doctype html>\n<html lang="{language}">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         f'<meta name="viewport" content="width=device-width">\n'
+        f'<meta name="{labels.KEY}" content="{escape(label)}">\n'
         f"<title>{'DEMO · ' if report.demo else ''}{title}</title>\n<style>{_STYLE}</style>\n"
         f"</head>\n<body>\n<main>\n{''.join(part + chr(10) for part in parts if part)}</main>\n"
         "</body>\n</html>\n"

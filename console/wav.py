@@ -2,8 +2,9 @@
 """Opened audio as a WAV file that says of itself what it is.
 
 Stereo, 8 kHz, PCM16: callee left, bot right. A ``LIST INFO`` chunk (RIFF MCI
-1991) holds the call's id, why it was opened and, of a demo home, the word DEMO:
-it stays with the audio whatever the file is called.
+1991) holds the call's id, why it was opened, the label of the robot's synthetic
+voice and, of a demo home, the word DEMO: it stays with the audio whatever the file
+is called.
 """
 
 from __future__ import annotations
@@ -17,13 +18,17 @@ from pathlib import Path
 import numpy as np
 
 from compliance.errors import BadInput, StorageError
+from storage import labels
 from storage.g711 import SAMPLE_RATE_HZ, Pcm
 
 _CHANNELS, _WIDTH = 2, 2
 
 
-def stereo(callee: Pcm | None, bot: Pcm, *, comment: str, title: str) -> bytes:
-    """The file's bytes; the shorter side is filled with silence, a missing one is silent."""
+def stereo(callee: Pcm | None, bot: Pcm, *, comment: str, title: str, label: str) -> bytes:
+    """The file's bytes; ``label`` is that of ``storage.labels``.
+
+    The shorter side is filled with silence, a missing one is silent.
+    """
     left = np.zeros(0, np.int16) if callee is None else callee
     frames = np.zeros((max(len(left), len(bot)), _CHANNELS), "<i2")
     frames[: len(left), 0] = left
@@ -34,7 +39,12 @@ def stereo(callee: Pcm | None, bot: Pcm, *, comment: str, title: str) -> bytes:
     )
     info = b"INFO" + b"".join(
         _chunk(name, text.encode("ascii", "replace") + b"\0")
-        for name, text in ((b"ICMT", comment), (b"INAM", title), (b"ISFT", "Candor"))
+        for name, text in (
+            (b"ICMT", comment),
+            (b"INAM", title),
+            (b"ISFT", "Candor"),
+            (labels.KEY.encode(), label),
+        )
     )
     body = _chunk(b"fmt ", form) + _chunk(b"LIST", info) + _chunk(b"data", frames.tobytes())
     return _chunk(b"RIFF", b"WAVE" + body)

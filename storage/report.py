@@ -25,7 +25,7 @@ from compliance.facts import (
     Role,
     TranscriptLine,
 )
-from storage import call_keys, decisions
+from storage import call_keys, decisions, labels
 from storage.calls import AccessReason
 from storage.checks import Checks, StoredCheck
 from storage.context import Context
@@ -180,6 +180,7 @@ def as_json(report: Report) -> Mapping[str, Any]:
         }
         | {"crashed": report.crashed, "tracks": list(report.tracks)},
         "decision": decisions.to_json(report.decision),
+        "synthetic_voice": {labels.KEY: labels.label(report.company, call.id)},
         "content": None
         if report.said is None
         else [

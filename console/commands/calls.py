@@ -27,6 +27,7 @@ from console.homes import Opened
 from console.inputs import read_words, shown
 from console.messages import text
 from console.run import Row
+from storage import labels
 from storage.listing import CallRow
 from storage.recordings import open_recording
 from storage.store import AccessReason
@@ -238,6 +239,7 @@ def _write_wav(
         bot,
         comment=f"DEMO; {comment}" if demo else comment,
         title=f"{'DEMO ' if demo else ''}{call.id}",
+        label=labels.label_text(it.store.company, call.id),
     )
     wav.save(path, data, force=force)
     say(it, "done.wav", path=path, seconds=len(bot) / 8000)

@@ -19,10 +19,12 @@ from compliance.facts import Blame, KeyPress, Outcome, Role, Speaker, Transcript
 from console import timeline, wav
 from console.replay import offset
 from console.timeline import Event
+from storage import labels
 from storage.listing import CallRow
-from tests.console_home import CAMPAIGN, ConsoleHome
+from tests.console_home import CAMPAIGN, COMPANY, ConsoleHome
 
 AT = datetime(2026, 11, 24, 2, tzinfo=UTC)
+LABEL = labels.label_text("星辰公司", "c1")
 
 
 def call(**fields: Any) -> CallRow:
@@ -163,7 +165,9 @@ def chunks(data: bytes) -> dict[bytes, bytes]:
 
 def test_left_is_the_callee_right_the_bot_and_the_shorter_ends_in_silence(tmp_path: Path) -> None:
     callee, bot = np.arange(1, 4, dtype=np.int16), np.arange(-5, 0, dtype=np.int16)
-    wav.save(tmp_path / "a.wav", wav.stereo(callee, bot, comment="x", title="y"), force=False)
+    wav.save(
+        tmp_path / "a.wav", wav.stereo(callee, bot, comment="x", title="y", label="{}"), force=False
+    )
     with wave.open(str(tmp_path / "a.wav")) as file:
         assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (2, 2, 8000)
         frames = np.frombuffer(file.readframes(9), "<i2").reshape(-1, 2)
@@ -174,11 +178,15 @@ def test_left_is_the_callee_right_the_bot_and_the_shorter_ends_in_silence(tmp_pa
 
 @pytest.mark.parametrize("comment", ["odd", "even"])
 def test_the_file_says_of_itself_what_it_is(comment: str) -> None:
-    data = wav.stereo(None, np.ones(2, np.int16), comment=comment, title="DEMO x")
+    data = wav.stereo(None, np.ones(2, np.int16), comment=comment, title="DEMO x", label=LABEL)
     info = chunks(data)[b"LIST"]
     assert info.startswith(b"INFO")
     assert comment.encode() + b"\0" in info
     assert b"DEMO x\0" in info
+    size = int.from_bytes(info[info.index(b"AIGC") + 4 :][:4], "little")
+    label = info[info.index(b"AIGC") + 8 :][: size - 1]
+    said = json.loads(label)["AIGC"]
+    assert (said["Label"], said["ContentProducer"], said["ProduceID"]) == ("1", "星辰公司", "c1")
 
 
 def test_nothing_is_overwritten_or_left_half(tmp_path: Path) -> None:
@@ -259,6 +267,7 @@ def test_a_recording_is_written_once_and_says_demo(calls: ConsoleHome, tmp_path:
     info = chunks(target.read_bytes())[b"LIST"]
     assert b"DEMO" in info
     assert calls.accepted.encode() in info
+    assert labels.label_text(COMPANY, calls.accepted).encode() + b"\0" in info
     assert "王".encode() not in target.read_bytes()
     entries = len(calls.kinds())
     ran = calls.candor(*words)
