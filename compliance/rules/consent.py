@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from compliance.facts import Consent, DialRequest, RefusalScope, SourceKind
+from compliance.facts import Consent, DialRequest, RefusalRecord, RefusalScope, SourceKind
 from compliance.profiles import FOREVER
 from compliance.rulebook import Rulebook
 from compliance.rules.base import Breach, forbids, seconds
@@ -167,6 +167,11 @@ def withdrawn_consent(request: DialRequest, rulebook: Rulebook, now: datetime) -
     return _withdrawn(consent, withdrawn)
 
 
+def _end(refusal: RefusalRecord, rulebook: Rulebook) -> datetime:
+    everything = refusal.scope == RefusalScope.EVERYTHING
+    return rulebook.policy.refusal_until(refusal.at, everything=everything)
+
+
 @forbids("S12", source="seed S11, S12", why=("until", "for_good"))
 def number_on_refusal_list(
     request: DialRequest, rulebook: Rulebook, now: datetime
@@ -178,7 +183,7 @@ def number_on_refusal_list(
     if not reaching:
         return None
     # The stored end may come from a milder profile than the one in force today.
-    until = max(max(r.until, rulebook.policy.refusal_until(r.at)) for r in reaching)
+    until = max(max(r.until, _end(r, rulebook)) for r in reaching)
     source = rulebook.policy.cite("refusal")
     if until == FOREVER:
         return Breach("for_good", source=source)
