@@ -29,6 +29,7 @@ from console import (
     readiness,
     registry_view,
     unlocking,
+    wording_checks,
 )
 from console.diagnosis import Diagnosis, fail, guarded, ok, warn
 from dialer.law import rulebook_of
@@ -107,6 +108,7 @@ class HomeCheckup:
             ("exam", office_checks.exam),
             ("training", office_checks.training),
             ("script", self._script),
+            ("wording", functools.partial(wording_checks.wording, self.home)),
             ("lines", self._lines),
             ("numbers", self._numbers),
             ("registry", self._registries),
