@@ -20,6 +20,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from json.encoder import encode_basestring
 from pathlib import Path
 from typing import Any, cast
 
@@ -46,6 +47,7 @@ from storage.merkle import (
     inclusion_ranges,
     leaf_hash,
     node_hash,
+    nodes_over,
 )
 from storage.objects import fsync_folder
 from storage.sequencer import SUBTREE_BITS, Sequencer, lag, verify_start
@@ -150,23 +152,42 @@ def append_all(session: Session, *, node: str, entries: Iterable[Entry]) -> list
     return leaves
 
 
-# What json.dumps would make anew for every entry.
-_JSON = json.JSONEncoder(
-    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-).encode
-
-
 def _encode(node: str, seq: int, prev: bytes, entry: Entry) -> bytes:
     """The entry's bytes: JSON whose keys are sorted, without spaces."""
-    for key, value in entry.body.items():
-        _named(key, _KEY, "not a field name of a ledger entry")
-        _check(key, value)
-    _check("actor", entry.actor)
     _named(entry.kind, _KIND, "not an entry kind")
+    body = ",".join([f'"{key}":{_value(key, entry.body[key])}' for key in sorted(entry.body)])
     return (
-        f'{{"actor":{_JSON(entry.actor)},"at":"{_written(entry.at)}","body":{_JSON(dict(entry.body))},'
+        f'{{"actor":{_value("actor", entry.actor)},"at":"{_written(entry.at)}","body":{{{body}}},'
         f'"kind":"{entry.kind}","node":"{node}","prev":"{prev.hex()}","seq":{seq},"v":1}}'
     ).encode()
+
+
+def _value(key: str, value: object) -> str:
+    """A value of an entry as JSON, as ``json.dumps`` writes it with ``ensure_ascii=False``."""
+    _named(key, _KEY, "not a field name of a ledger entry")
+    if isinstance(value, str):
+        if _TELEPHONE.fullmatch(value):
+            raise BadInput(
+                "a ledger entry never holds a telephone number",
+                field=key,
+                remedy="store a commitment (ledger.commit_to)",
+            )
+        return encode_basestring(value)
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        if abs(value) > _INT_MAX:
+            raise BadInput("a ledger entry's integers stay within 53 bits", field=key)
+        return str(int(value))
+    if isinstance(value, list | tuple):
+        return f"[{','.join([_value(key, item) for item in value])}]"
+    raise BadInput(
+        f"a ledger entry cannot hold a {type(value).__name__}",
+        field=key,
+        remedy="use text, integers, booleans, None or lists of them",
+    )
 
 
 @functools.lru_cache(maxsize=16)
@@ -180,28 +201,6 @@ def _written(at: datetime) -> str:
 def _named(name: str, pattern: re.Pattern[str], otherwise: str) -> None:
     if not pattern.fullmatch(name):
         raise BadInput(otherwise, field="ledger")
-
-
-def _check(key: str, value: object) -> None:
-    if isinstance(value, str):
-        if _TELEPHONE.fullmatch(value):
-            raise BadInput(
-                "a ledger entry never holds a telephone number",
-                field=key,
-                remedy="store a commitment (ledger.commit_to)",
-            )
-    elif isinstance(value, int):  # bool is one too
-        if abs(value) > _INT_MAX:
-            raise BadInput("a ledger entry's integers stay within 53 bits", field=key)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            _check(key, item)
-    elif value is not None:
-        raise BadInput(
-            f"a ledger entry cannot hold a {type(value).__name__}",
-            field=key,
-            remedy="use text, integers, booleans, None or lists of them",
-        )
 
 
 def commit_to(value: bytes) -> tuple[str, str]:
@@ -255,7 +254,7 @@ def inclusion(session: Session, index: int, size: int | None = None) -> Inclusio
     Raises:
         LedgerError: the tree has no such entry or no such size.
     """
-    newest = session.execute(select(LedgerHead.size)).scalar_one_or_none() or 0
+    newest = _newest(session)
     if size is None:
         size = session.execute(
             select(func.min(LedgerCheckpoint.size)).where(LedgerCheckpoint.size > index)
@@ -263,22 +262,25 @@ def inclusion(session: Session, index: int, size: int | None = None) -> Inclusio
     size = newest if size is None else size
     if not 0 <= index < size <= newest:
         raise LedgerError(f"the tree of {newest} entries cannot prove entry {index} at {size}")
-    note = session.execute(
-        select(LedgerCheckpoint.note).where(LedgerCheckpoint.size == size)
-    ).scalar_one_or_none()
-    tiles = _Tiles(session)
+    found = run(session.connection(), _NOTE, of_size=size).one_or_none()
+    tiles = _Tiles(session, size)
     proof = tuple(_subtree(tiles, *r) for r in inclusion_ranges(index, size))
     leaf = _subtree(tiles, index, index + 1)
-    return Inclusion(index, size, leaf, proof, _subtree(tiles, 0, size), note or "")
+    return Inclusion(index, size, leaf, proof, _subtree(tiles, 0, size), found[0] if found else "")
 
 
 def consistency(session: Session, old: int, new: int) -> tuple[bytes, ...]:
     """RFC 9162 proof that the tree of ``old`` entries is a prefix of that of ``new``."""
-    newest = session.execute(select(LedgerHead.size)).scalar_one_or_none() or 0
+    newest = _newest(session)
     if not 0 <= old <= new <= newest:
         raise LedgerError(f"the tree of {newest} entries has no proof from {old} to {new}")
-    tiles = _Tiles(session)
+    tiles = _Tiles(session, new)
     return tuple(_subtree(tiles, *r) for r in consistency_ranges(old, new))
+
+
+def _newest(session: Session) -> int:
+    head = run(session.connection(), _SIZE).one_or_none()
+    return int(head[0]) if head else 0
 
 
 def _subtree(tiles: _Tiles, start: int, stop: int) -> bytes:
@@ -296,22 +298,34 @@ def _subtree(tiles: _Tiles, start: int, stop: int) -> bytes:
     return root
 
 
-_LEAVES = select(LedgerLeaf.index, LedgerLeaf.leaf_hash).where(
-    LedgerLeaf.index >= bindparam("first"), LedgerLeaf.index < bindparam("stop")
+_SIZE = select(LedgerHead.size)
+_NOTE = select(LedgerCheckpoint.note).where(LedgerCheckpoint.size == bindparam("of_size"))
+_LEAVES = (
+    select(LedgerLeaf.leaf_hash)
+    .where(LedgerLeaf.index >= bindparam("first"), LedgerLeaf.index < bindparam("stop"))
+    .order_by(LedgerLeaf.index)
 )
-_SUBTREES = select(LedgerSubtree.index, LedgerSubtree.hash).where(
-    LedgerSubtree.level == bindparam("of_level"),
-    LedgerSubtree.index >= bindparam("first"),
-    LedgerSubtree.index < bindparam("stop"),
+_SUBTREES = (
+    select(LedgerSubtree.hash)
+    .where(
+        LedgerSubtree.level == bindparam("of_level"),
+        LedgerSubtree.index >= bindparam("first"),
+        LedgerSubtree.index < bindparam("stop"),
+    )
+    .order_by(LedgerSubtree.index)
 )
+_TILES_KEPT = 64  # 256 hashes and the nodes over them take 30 kB
 
 
 class _Tiles:
-    """Nodes of the tree, read 256 at a time: a proof needs one or two tiles of each level."""
+    """Nodes of the tree of ``size``, read 256 at a time: a proof needs one or two tiles of each
+    level. Those of a session are kept for its next proof; they never change."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, size: int) -> None:
         self._connection = session.connection()
-        self._read: dict[tuple[int, int], list[list[bytes | None]]] = {}
+        self._size = size
+        self._kept: dict[tuple[int, int, int], list[list[bytes]]]
+        self._kept = session.info.setdefault("ledger.tiles", {})
 
     def node(self, bits: int, index: int) -> bytes:
         """Root over the 2^``bits`` leaves from ``index`` * 2^``bits`` on.
@@ -322,33 +336,26 @@ class _Tiles:
         level = bits // SUBTREE_BITS * SUBTREE_BITS
         height = bits - level
         tile, place = divmod(index, 1 << (SUBTREE_BITS - height))
-        held = self._read.get((level, tile))
-        if held is None:
-            held = self._read[level, tile] = self._tile(level, tile)
-        found = held[height][place]
-        if found is None:
-            raise LedgerError(f"hashes of the ledger under entry {index << bits} are missing")
-        return found
-
-    def _tile(self, level: int, tile: int) -> list[list[bytes | None]]:
-        """A tile's hashes and all nodes over them, by height; None: no such node."""
         first = tile << SUBTREE_BITS
-        span = {"first": first, "stop": first + (1 << SUBTREE_BITS)}
+        stop = min(first + (1 << SUBTREE_BITS), self._size >> level)
+        heights = self._kept.get((level, first, stop))
+        if heights is None:
+            if len(self._kept) >= _TILES_KEPT:
+                del self._kept[next(iter(self._kept))]
+            heights = self._kept[level, first, stop] = self._tile(level, first, stop)
+        return heights[height][place]
+
+    def _tile(self, level: int, first: int, stop: int) -> list[list[bytes]]:
+        """The tile's hashes and all whole nodes over them, by height."""
         if level == 0:
-            rows = run(self._connection, _LEAVES, **span)
+            rows = run(self._connection, _LEAVES, first=first, stop=stop).all()
         else:
-            rows = run(self._connection, _SUBTREES, **span, of_level=level)
-        lowest: list[bytes | None] = [None] * (1 << SUBTREE_BITS)
-        for index, node in rows.all():
-            lowest[index - first] = bytes(node)
-        heights = [lowest]
+            rows = run(self._connection, _SUBTREES, first=first, stop=stop, of_level=level).all()
+        if len(rows) != stop - first:
+            raise LedgerError(f"hashes of the ledger under entry {first << level} are missing")
+        heights = [[bytes(row[0]) for row in rows]]
         while len(below := heights[-1]) > 1:
-            heights.append(
-                [
-                    None if left is None or right is None else node_hash(left, right)
-                    for left, right in zip(below[::2], below[1::2], strict=True)
-                ]
-            )
+            heights.append(nodes_over(below[: len(below) // 2 * 2]))
         return heights
 
 
@@ -367,8 +374,7 @@ def export(engine: Engine, path: Path | str) -> int:
             entries = 0
             for line in _export_lines(engine):
                 entries += "entry" in line
-                json.dump(line, file, sort_keys=True, separators=(",", ":"))
-                file.write("\n")
+                file.write(json.dumps(line, sort_keys=True, separators=(",", ":")) + "\n")
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)

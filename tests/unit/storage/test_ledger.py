@@ -5,8 +5,11 @@ import json
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, func, select, update
 from sqlalchemy.orm import Session
 
@@ -69,6 +72,28 @@ def test_entry_is_canonical_and_hashed_as_stored(engine: Engine) -> None:
         '"prev":"' + "0" * 64 + '","seq":1,"v":1}'
     )
     assert leaf == merkle.leaf_hash(row.body).hex() == row.leaf_hash.hex()
+
+
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(),
+    lambda items: st.lists(items, max_size=3) | st.lists(items, max_size=3).map(tuple),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True), _VALUES))
+@example({"s": '\x00\x1f\x7f"\\/\u2028é话\U0001f600', "b": False, "a": 0})
+def test_an_entry_is_what_json_writes(body: dict[str, Any]) -> None:
+    entry = ledger.Entry("test.entry", "a1", NOW, body)
+    try:
+        written = ledger._encode("n", 1, bytes(32), entry).decode()
+    except BadInput:  # drawn like a telephone number
+        return
+    read = json.loads(written)
+    assert read["body"] == json.loads(json.dumps(body))
+    assert written == json.dumps(
+        read, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
 
 
 def test_many_at_once_equal_one_by_one(engine: Engine, sequencer: Sequencer) -> None:

@@ -112,6 +112,17 @@ def test_frontier_equals_the_definition(n: int) -> None:
     assert len(perfect) == sum(n >> level for level in range(1, 9))
 
 
+@given(st.lists(st.integers(min_value=0, max_value=3000), min_size=1, max_size=4))
+def test_many_leaves_at_once_equal_one_by_one(parts: list[int]) -> None:
+    together, single = Frontier(), Frontier()
+    for number, part in enumerate(parts):
+        leaves = [merkle.leaf_hash(b"%d %d" % (number, n)) for n in range(part)]
+        together.extend(leaves)
+        for leaf in leaves:
+            single.append(leaf)
+        assert (together.size, together.hashes) == (single.size, single.hashes)
+
+
 @given(st.data())
 def test_inclusion(data: st.DataObject) -> None:
     n = data.draw(st.integers(min_value=1, max_value=130))
