@@ -35,6 +35,7 @@ from storage.objects import FolderObjects
 from storage.recordings import RecordingWriter
 from storage.store import AccessReason, Store
 from storage.terms import Terms
+from tests.exams import adopt, pass_exam
 from tests.storage_home import (
     COMPANY,
     PASSWORD,
@@ -112,6 +113,9 @@ class Workday:
             self.mark("person", name=name)
         self.home = opened_home(self.it, self.clock)
         self.store = self.home.store
+        working = [who for name, who in self.home.actors.items() if name != "admin"]
+        pass_exam(self.store, *working)
+        adopt(self.store, self.home.actors["officer"], RULEBOOK)
 
     def prepare(self, near: Path) -> str:
         """Contacts, some of which cannot be taken, and a campaign over them."""

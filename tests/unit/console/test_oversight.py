@@ -21,8 +21,10 @@ from compliance.errors import BadInput, NotAllowed, SignInFailed
 from compliance.facts import Actor, HomeKind, LineFacts, Number, Role, SourceKind
 from console import gate_view, homes
 from console.cli import app
+from dialer.law import rulebook_of
 from dialer.policies import load_rulebook
 from storage.campaigns import CampaignState
+from tests.exams import adopt, pass_exam
 from tests.storage_home import row, write_csv
 
 COMPANY = "星辰公司"
@@ -99,6 +101,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Desk:
             it.store.people.add_person(admin, str(role), "correct horse", [role])
             people[role] = it.store.people.sign_in(str(role), "correct horse")
             admin = people[Role.ADMIN]
+        pass_exam(it.store, *people.values())
+        adopt(it.store, people[Role.COMPLIANCE], rulebook_of(it.home, it.store))
         scripts = it.store.scripts
         version = scripts.submit(
             people[Role.AUTHOR],

@@ -12,6 +12,7 @@ from compliance.errors import BadInput, NotAllowed, ScriptError
 from compliance.facts import Role
 from compliance.governance import sign_off_fault
 from storage.scripts import version_digest
+from tests.exams import pass_exam
 from tests.storage_home import DIGEST, PASSWORD, TestHome
 
 
@@ -51,6 +52,7 @@ def test_the_author_does_not_approve_even_as_officer(home: TestHome) -> None:
     people = home.store.people
     people.add_person(home.actors["admin"], "both", PASSWORD, [Role.AUTHOR, Role.COMPLIANCE])
     both = people.sign_in("both", PASSWORD)
+    pass_exam(home.store, both)
     version = home.store.scripts.submit(
         both, "greeting", "x", flow_digest=DIGEST, audio_digest=DIGEST, disclosure_end_ms=2000
     )
