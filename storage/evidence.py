@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 
 from compliance.errors import BadInput, LedgerError
 from compliance.facts import Actor, Evolve, Role
-from storage import call_keys, decisions, ledger, packs
+from storage import call_keys, decisions, evidence_papers, ledger, packs
 from storage.calls import AccessReason, record_bytes
 from storage.checkpoint import verifier_key
 from storage.context import Context
@@ -98,7 +98,10 @@ class Evidence:
             report = report.evolve(said=lines_of(transcript), keys=keys_of(keys))
             request = self._request(session, row)
             contact = self._contact(session, row, request)
-            entries = _entries(session, row, script.id, contact["batch"].get("id", ""))
+            line = _line_of(row, request)
+            filed = evidence_papers.filed(session, row, line, contact["batch"], script.script)
+            known = [paper.id for paper in filed]
+            entries = _entries(session, row, script.id, contact["batch"].get("id", ""), known)
             members = {
                 "call.json": record_bytes(row),
                 "transcript.json": transcript.encode(),
@@ -109,7 +112,8 @@ class Evidence:
                 "script.yaml": script.text.encode(),
                 "script.json": packs.canonical(_sign_off(script)),
                 "consent.json": packs.canonical(contact),
-                "line.json": _line_of(row, request),
+                "line.json": line,
+                "papers.json": evidence_papers.member(filed),
                 "commitments.json": packs.canonical(_keys_of(context, session, row, contact)),
                 "people.json": packs.canonical(_people(session, entries, script)),
                 "report.json": packs.canonical(as_json(report)),
@@ -257,7 +261,9 @@ class _Entry:
     actor: str
 
 
-def _entries(session: Session, row: AttemptRow, script: str, batch: str) -> list[_Entry]:
+def _entries(
+    session: Session, row: AttemptRow, script: str, batch: str, papers: Sequence[str]
+) -> list[_Entry]:
     """Entries that name the call or its recording, and those that its permission rests on."""
     kinds = {
         "home.": b"",
@@ -267,7 +273,9 @@ def _entries(session: Session, row: AttemptRow, script: str, batch: str) -> list
         "campaign.": _mark(row.campaign),
         "line.": _mark(row.line),
         "rulebook.": _mark(str(row.decision["rulebook"])),
+        **dict.fromkeys(evidence_papers.ENTRIES, b"\0"),  # found by the papers' ids below
     }
+    filed = [_mark(paper) for paper in papers]
     rows = session.execute(
         select(LedgerOutbox.kind, LedgerOutbox.leaf_hash, LedgerOutbox.body)
         .where(
@@ -286,7 +294,8 @@ def _entries(session: Session, row: AttemptRow, script: str, batch: str) -> list
     for kind, leaf, body in rows:
         mark = next((m for prefix, m in kinds.items() if kind.startswith(prefix)), None)
         about = call in body or any(name in body for name in objects)
-        if about or (mark is not None and mark in body):
+        proof = kind in evidence_papers.ENTRIES and any(paper in body for paper in filed)
+        if about or proof or (mark is not None and mark in body):
             entry = json.loads(body)
             found.append(_Entry(leaf.hex(), entry["actor"]))
             if about:

@@ -14,7 +14,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 
@@ -268,7 +268,7 @@ def file_paper(
                 sha256=digest,
                 # So the ledger's verifier finds a file that was altered or is gone.
                 objects=[_object(name, sealed, digest)],
-                until=valid_until.isoformat() if valid_until else "",
+                until=valid_until.astimezone(UTC).isoformat() if valid_until else "",
             )
     except BaseException:
         objects.delete(name)

@@ -982,6 +982,22 @@ class Dossier:
                 fits = fits and approval.actor == signed["approved_by"]
                 self.bind("sign-off", fits, "script.json", approval)
 
+    def check_papers(self) -> None:
+        """Papers of supplier, line, data partner, campaign, purpose and script, as filed."""
+        if "papers.json" not in self.members:
+            return
+        added = {e.body.get("paper"): e for e in self.entries if e.kind == "paper.add"}
+        for row in self.json("papers.json"):
+            entry = added.get(row["id"])
+            if entry is None:
+                why = f"papers.json names paper {row['id']}, which no entry filed"
+                self.report.fault("missing", None, why)
+                continue
+            body = entry.body
+            told = (row["kind"], row["owner_kind"], row["owner"], row["sha256"], row["valid_until"])
+            fixed = (body["paper_kind"], body["owner_kind"], body["owner"], body["sha256"])
+            self.bind("papers", told == (*fixed, body["until"]), "papers.json", entry)
+
     # ------------------------------------------------------------ the call itself
 
     def check_record(self) -> None:
@@ -1129,6 +1145,7 @@ def verify_pack(
             dossier = Dossier(report, members, manifest, entries)
             dossier.check_home()
             dossier.check_decision()
+            dossier.check_papers()
             dossier.check_record()
             dossier.check_recording(recording)
             where = "stamp.note"

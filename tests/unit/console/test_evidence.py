@@ -74,11 +74,27 @@ def test_a_pack_is_checked_by_python_alone(auditor: ConsoleHome, tmp_path: Path)
     assert set(report["bound"]) == {
         "home", "request", "decision", "rulebook", "permission", "number", "consent", "line",
         "script", "sign-off", "transcript", "keys pressed", "record", "sound of the callee",
-        "sound of the bot",
+        "sound of the bot", "papers",
     }  # fmt: skip
     wrong = stranger(away, pack, "--key", "ed25519:" + "0" * 64)
     assert wrong.returncode == 1
     assert "FAULT wrong_key" in wrong.stdout
+
+
+def test_the_papers_of_line_supplier_and_purpose_are_in_the_pack(
+    auditor: ConsoleHome, tmp_path: Path
+) -> None:
+    assert export(auditor, auditor.accepted, tmp_path / "p.zip").code == 0
+    members = read((tmp_path / "p.zip").read_bytes())
+    filed = json.loads(members["papers.json"])
+    assert {(p["owner_kind"], p["kind"]) for p in filed} == {
+        ("supplier", "licence"),
+        ("supplier", "certificate"),
+        ("supplier", "contract"),
+        ("purpose", "assessment"),
+    }
+    assert all(len(p["sha256"]) == 64 for p in filed)
+    assert json.loads(members["line.json"])["supplier"]["licence"] == "B24"
 
 
 def test_opening_is_in_the_ledger_before_the_pack_is(auditor: ConsoleHome, tmp_path: Path) -> None:
