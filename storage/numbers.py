@@ -22,15 +22,18 @@ _SEPARATORS = re.compile(
     r"[\s\-\u2010-\u2015\u2212\u30fc.·()\[\]/\u200b-\u200f\u202a-\u202e\u2060\ufeff]+"
 )
 _DIALABLE = re.compile(r"\+?[0-9]{3,20}")
+# The plan's metadata takes these for subscribers: services behind a Chinese area code, directory
+# enquiries and 976 numbers in North America.
+_SERVICE = re.compile(r"\+86[0-9]{3,9}|\+1[0-9]{3}(?:976[0-9]{4}|5551212)")
 _CHINESE_MOBILE = re.compile(r"(\+86|)(1[0-9]{6})([0-9]{4})")
-# Numbers at which a person answers; premium, toll-free, shared-cost and pagers are services.
+# Numbers at which a person answers; premium, toll-free, shared-cost, pagers and personal numbers
+# (070 in the UK, charged as premium ones) are services.
 _PERSONAL = frozenset(
     {
         PhoneNumberType.MOBILE,
         PhoneNumberType.FIXED_LINE,
         PhoneNumberType.FIXED_LINE_OR_MOBILE,
         PhoneNumberType.VOIP,
-        PhoneNumberType.PERSONAL_NUMBER,
     }
 )
 
@@ -67,6 +70,8 @@ def normalise(raw: str, region: str = "CN") -> Number:
         if shortnumberinfo.is_valid_short_number_for_region(parsed, region):
             raise _bad("is a short code")
         raise _bad("is not valid in its country's numbering plan")
+    if _SERVICE.fullmatch(f"+{parsed.country_code}{parsed.national_number}"):
+        raise _bad("belongs to a service, not to a person")
     if phonenumbers.number_type(parsed) not in _PERSONAL:
         raise _bad("belongs to a service, not to a person")
     return Number(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))
