@@ -21,6 +21,7 @@ from compliance.rulebook import Policy, Rulebook
 from console import (
     anchor_states,
     check_view,
+    complaint_contact,
     duty_checks,
     number_view,
     office_checks,
@@ -98,6 +99,7 @@ class HomeCheckup:
             ("rows", self._rows),
             ("retention", self._retention),
             ("checks", lambda store: check_view.overdue(store, self.clock)),
+            ("contact", functools.partial(complaint_contact.check, self.home)),
             ("complaints", functools.partial(duty_checks.complaints, self.clock)),
             ("cases", functools.partial(duty_checks.cases, self.clock)),
             ("duties", functools.partial(duty_checks.duties, self.home, self.clock)),

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from compliance.facts import Actor
-from console import lint
+from console import complaint_contact, lint
 from console.homes import Opened
 from dialer.policies import word_check
 from storage.scripts import ScriptVersion
@@ -27,8 +27,9 @@ def submit(it: Opened, actor: Actor, source: str, script_id: str) -> ScriptVersi
         ScriptError: the format or the order of the opening is wrong.
         NotAllowed: not an author.
     """
-    script = scripts.load(source)
     settings = it.home.settings
+    source = complaint_contact.filled_in(source, settings.company)
+    script = scripts.load(source)
     words = word_check(script.language, settings.policy, it.home.root)
     findings = [
         f"{finding.where}: {finding.requirement}: {finding.reason}"

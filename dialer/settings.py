@@ -111,6 +111,13 @@ class CheckSettings(_Section):
     automatic: bool = True  # every recorded call is checked soon after its end
 
 
+class CompanySettings(_Section):
+    """What the company publishes: where people complain (P1)."""
+
+    complaint_phone: str = Field(default="", pattern=r"^(\+?[0-9][0-9 -]{1,18}[0-9])?$")
+    complaint_mailbox: str = Field(default="", pattern=r"^([^@\s<>]{1,64}@[^@\s<>]{1,190})?$")
+
+
 class PolicySettings(_Section):
     profiles: tuple[str, ...] = ("cn_seed",)
     industry: str = "general"
@@ -132,6 +139,7 @@ class Settings(_Section):
     dial: DialSettings = DialSettings()
     speech: SpeechSettings = SpeechSettings()
     policy: PolicySettings = PolicySettings()
+    company: CompanySettings = CompanySettings()
     checks: CheckSettings = CheckSettings()
 
 

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from compliance.errors import NotAllowed
 from compliance.facts import Role
-from console import homes, readiness, run
+from console import complaint_contact, homes, readiness, run
 from console import status as statuses
 from console.commands.common import (
     DEFAULT_HOME,
@@ -82,8 +82,9 @@ def campaign_start(name: str, home: HomeOption = DEFAULT_HOME) -> None:
     Example: candor campaign start autumn
     """
     with homes.opened(home, passphrase()) as it:
-        campaigns = it.store.campaigns
-        campaigns.start(homes.signed_in(it), campaigns.campaign_named(name))
+        campaigns, actor = it.store.campaigns, homes.signed_in(it)
+        complaint_contact.require(it.home, it.store.home)
+        campaigns.start(actor, campaigns.campaign_named(name))
         say(it, "done.campaign_started", name=name)
 
 
@@ -201,6 +202,7 @@ def dial(name: str, home: HomeOption = DEFAULT_HOME) -> None:
         campaign = it.store.campaigns.campaign_named(name)
         exit_if_stopped(it, f"candor dial {name}")
         readiness.check(it.home)
+        complaint_contact.require(it.home, it.store.home)
         law.check_adopted(it.home, it.store)
         configure(it.home.logs / "supervisor.log")
         if it.store.campaigns.campaign_state(campaign) is not CampaignState.RUNNING:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from console import homes, lint, submissions
+from console import complaint_contact, homes, lint, submissions
 from console.commands.common import (
     DEFAULT_HOME,
     HomeOption,
@@ -22,7 +22,7 @@ from console.commands.common import (
     say,
 )
 from console.messages import text
-from dialer.settings import Home, PolicySettings
+from dialer.settings import CompanySettings, Home, PolicySettings
 
 script_app = group("What the bot says: check, submit, approve.")
 
@@ -46,8 +46,9 @@ def script_lint(
     here = Home(home) if (home / "candor.toml").exists() else None
     language = here.settings.language if here else "en"
     policy = here.settings.policy if here else PolicySettings()
+    company = here.settings.company if here else CompanySettings()
     report = lint.lint(
-        lint.read_source(file),
+        complaint_contact.filled_in(lint.read_source(file), company),
         policy=policy.model_copy(update={"industry": industry}) if industry else policy,
         language=language,
         prompts=here.prompts if here else None,
