@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import re
 
-from pypinyin import lazy_pinyin
-
 Found = tuple[str, bool, float]
 
 # Negative in form only. Taken out before negation is looked for.
@@ -259,6 +257,10 @@ def _refuses(plain: str) -> bool:
 
 
 def _by_sound(text: str) -> Found | None:
+    # Its tables take half a second: not at the start of every command. A dialer process has
+    # them before its first call, since the wording check of a Mandarin script loads them.
+    from pypinyin import lazy_pinyin
+
     sound = f" {' '.join(_syllable(s) for s in lazy_pinyin(text))} "
     for intent, refused, phrases in _BY_PINYIN:
         for phrase in phrases:
