@@ -21,6 +21,7 @@ from console import demo_papers, exam_bank, homes, simulators, submissions
 from console.homes import Opened
 from console.messages import text
 from dialer.law import rulebook_of, wording_digest
+from storage.arms import Arm
 from storage.contact_files import Rejection
 from storage.contacts import ImportResult
 from storage.scripts import ScriptVersion
@@ -248,9 +249,14 @@ def add_line(it: Opened, staff: Staff, address: str) -> None:
 
 
 def create_campaign(
-    it: Opened, staff: Staff, name: str, version: ScriptVersion, batches: Sequence[str]
+    it: Opened,
+    staff: Staff,
+    name: str,
+    version: ScriptVersion,
+    batches: Sequence[str],
+    arms: Sequence[Arm] = (),
 ) -> str:
-    """A draft over ``batches``; returns its id."""
+    """A draft over ``batches``, comparing ``arms`` if there are any; returns its id."""
     return it.store.campaigns.create_campaign(
         staff.operator,
         name=name,
@@ -258,6 +264,7 @@ def create_campaign(
         script=version.id,
         batches=batches,
         lines=[LINE],
+        arms=arms,
     )
 
 

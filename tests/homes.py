@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from compliance.facts import HomeKind, SourceKind
-from console import demo_home, homes, simulators
-from console.demo_home import Staff
+from console import demo_home, homes, simulators, submissions
+from console.demo_home import Staff, examples
 from console.homes import Opened
 from dialer.supervisor import Supervisor
+from storage.arms import Arm
 from voicebot.prompts import RenderedScript
 
+QUESTION = "请问您现在方便了解一下吗？"  # of the demo's script
 _CONSENT = {
     "consent_company": demo_home.COMPANY,
     "consent_purpose": demo_home.PURPOSE,
@@ -120,9 +122,11 @@ async def demo_run(
     settings: str = "",
     database: str = "",
     checks: bool = False,
+    other_question: str = "",
 ) -> AsyncIterator[Run]:
     """A demo home in ``folder`` and its simulator; ``address`` points the line elsewhere;
-    ``settings`` is more for ``candor.toml``; with ``checks`` a run checks its calls.
+    ``settings`` is more for ``candor.toml``; with ``checks`` a run checks its calls;
+    ``other_question`` is that of a second script to compare with the demo's.
 
     ``database`` is the URL of an empty one; empty: a file of its own.
     """
@@ -154,6 +158,17 @@ async def demo_run(
             )
             version, rendered = await asyncio.to_thread(demo_home.sign_script, it, staff)
             demo_home.add_line(it, staff, address or real)
-            campaign = demo_home.create_campaign(it, staff, "demo", version, ["demo"])
+            arms: tuple[Arm, ...] = ()
+            if other_question:
+                arms = await asyncio.to_thread(_arms, it, staff, version.id, other_question)
+            campaign = demo_home.create_campaign(it, staff, "demo", version, ["demo"], arms)
             it.store.campaigns.start(staff.operator, campaign)
             yield Run(it, staff, campaign, rendered, callees, real)
+
+
+def _arms(it: Opened, staff: Staff, first: str, question: str) -> tuple[Arm, ...]:
+    """The demo's script, and one that differs in its question alone; both signed."""
+    source = (examples() / "script.zh.yaml").read_text("utf-8").replace(QUESTION, question)
+    other = submissions.submit(it, staff.author, source, "demo-other")
+    it.store.scripts.approve(staff.officer, other)
+    return Arm("A", first), Arm("B", other.id)

@@ -7,9 +7,12 @@ import asyncio
 from pathlib import Path
 
 from console import demo_proof, run
+from dialer.checking import CallChecker
 from storage import ledger
-from tests.homes import Run, demo_run
+from storage.calls import AccessReason
+from tests.homes import QUESTION, Run, demo_run
 
+OTHER_QUESTION = "请问您愿意听一下会员的好处吗？"
 # In the order of dialing: who takes longest comes first.
 EXPECTED = {
     "120": "no_decision",  # talks all the time
@@ -47,11 +50,13 @@ async def _dial(folder: Path, voices: Path) -> None:
         max_calls=6,
         ring_timeout_s=15,
         checks=True,
+        other_question=OTHER_QUESTION,
     ) as it:
         await it.dial()
         await asyncio.sleep(1.0)
     _outcomes(it)
     _every_recording_was_checked_and_passed(it)
+    _each_number_heard_the_script_of_its_arm(it)
     _both_sides_agree(it)
     _refusals_are_on_the_list(it)
     _nobody_was_dialed_twice_or_without_consent(it)
@@ -60,10 +65,31 @@ async def _dial(folder: Path, voices: Path) -> None:
 
 def _every_recording_was_checked_and_passed(it: Run) -> None:
     checks = it.it.store.checks
+    checker = CallChecker(it.it.home, it.it.store)
+    for left in checks.due():  # a loaded machine leaves some to later
+        checker.check(left)
     counts = checks.counts(it.campaign)
     found = {call: checks.check(call) for call in checks.calls(campaign=it.campaign)}
     assert counts.recorded == counts.passed == len(found) == 12, counts
     assert {check.by for check in found.values() if check is not None} == {"system"}
+
+
+def _each_number_heard_the_script_of_its_arm(it: Run) -> None:
+    """What was asked is the question of the version that the attempt keeps (G6)."""
+    first, second = it.it.store.arms.scripts(it.campaign)
+    counts = it.it.store.arms.counts(it.campaign)
+    assert all(counted.attempts for counted in counts)
+    assert sum(counted.attempts for counted in counts) == len(it.records())
+    asked = set()
+    for call in it.it.store.checks.calls(campaign=it.campaign):
+        check = it.it.store.checks.check(call)
+        assert check is not None
+        version = check.versions["script"]
+        said = it.it.store.transcript(it.staff.auditor, call, AccessReason.QUALITY)
+        whole = [ln.text for ln in said if ln.mark == "question" and ln.interrupted_at_ms is None]
+        asked |= {(version, text) for text in whole}
+    assert asked <= {(first.id, QUESTION), (second.id, OTHER_QUESTION)}
+    assert asked
 
 
 def _outcomes(it: Run) -> None:
