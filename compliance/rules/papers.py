@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from compliance.calendar import add_calendar_months
 from compliance.facts import DialRequest, LineFacts, SourceKind
 from compliance.paperwork import CHECKLIST, CLAUSES, LICENCE_CLASSES
 from compliance.rulebook import Rulebook
 from compliance.rules.base import Breach, forbids, forbids_line, seconds
+
+_CHECKED, _AGREED = frozenset(CHECKLIST), frozenset(CLAUSES)
+_SHORTEST_MONTH = timedelta(days=28)
 
 
 def _paper(until: datetime | None, now: datetime, name: str, source: str = "") -> Breach | None:
@@ -62,8 +65,8 @@ def unchecked_supplier(
     if "checklist" not in rulebook.policy.supplier_papers:
         return None
     supplier, source = line.supplier, rulebook.policy.cite("papers")
-    lacking = [item for item in CHECKLIST if item not in supplier.checklist]
-    if lacking:
+    if not _CHECKED.issubset(supplier.checklist):
+        lacking = [item for item in CHECKLIST if item not in supplier.checklist]
         return Breach("lacking", (("items", ", ".join(lacking)),), source=source)
     return _paper(supplier.checklist_until, now, "paper", source)
 
@@ -79,8 +82,10 @@ def supplier_without_contract(
     found = _paper(supplier.contract_until, now, "contract", source)
     if found is not None:
         return found
+    if _AGREED.issubset(supplier.clauses):
+        return None
     lacking = [clause for clause in CLAUSES if clause not in supplier.clauses]
-    return Breach("clauses", (("clauses", ", ".join(lacking)),), source=source) if lacking else None
+    return Breach("clauses", (("clauses", ", ".join(lacking)),), source=source)
 
 
 @forbids(
@@ -130,6 +135,8 @@ def no_impact_assessment(request: DialRequest, rulebook: Rulebook, now: datetime
         return Breach("own", source=source)
     if papers.assessed_at > now:
         return Breach("in_future", (("at", seconds(papers.assessed_at)),), papers.assessed_at)
+    if papers.assessed_at + months * _SHORTEST_MONTH > now:
+        return None
     until = add_calendar_months(papers.assessed_at, months)
     if until <= now:
         return Breach("expired", (("until", seconds(until)),), source=source)

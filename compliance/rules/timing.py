@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from compliance.calendar import UnknownYear, is_workday, local_midnight, zone
 from compliance.clock import MOST_AHEAD_S
-from compliance.facts import DialRequest, PastAttempt
+from compliance.facts import DialRequest
 from compliance.profiles import PERIODS, Cap, DayRule, Window
 from compliance.rulebook import Policy, Rulebook
 from compliance.rules.base import Breach, forbids, seconds
@@ -19,6 +19,9 @@ _LONGEST_HOLIDAY_DAYS = 40
 
 
 _MINUTE = timedelta(minutes=1)
+# A call longer ago is in no window of that period, rolling or calendar, in any zone: a month
+# has 31 days, a day 25 hours where the clock goes back.
+_REACH = {per: 2 * length for per, length in PERIODS.items()}
 _MOST_ZONES = 1024
 
 
@@ -184,9 +187,8 @@ def _window_start(cap: Cap, now: datetime, place: ZoneInfo) -> datetime:
     return _period_start(now.astimezone(place), cap.per).astimezone(UTC)
 
 
-def _free_again(cap: Cap, counted: Sequence[PastAttempt], place: ZoneInfo) -> datetime:
-    # Once the attempt that fills the cap leaves the window, fewer than the cap are left.
-    filling = sorted((a.at for a in counted), reverse=True)[cap.calls - 1]
+def _free_again(cap: Cap, filling: datetime, place: ZoneInfo) -> datetime:
+    """When the call that fills the cap leaves its window: then fewer than the cap are left."""
     if cap.window == "rolling":
         return filling + PERIODS[cap.per]
     return _next_period(filling.astimezone(place), cap.per)
@@ -203,14 +205,17 @@ def over_call_cap(request: DialRequest, rulebook: Rulebook, now: datetime) -> Br
     if there is None:
         return _unknown_zone()
     place, calls = there.place, len(request.attempts)
+    if not calls:
+        return None
     worst: tuple[datetime, Cap] | None = None
+    times = sorted([a.at for a in request.attempts], reverse=True)
     for cap in rulebook.policy.caps:
-        if calls < cap.calls:
+        # The call that fills the cap: with fewer in the window there is room.
+        if calls < cap.calls or now - times[cap.calls - 1] > _REACH[cap.per]:
             continue
-        start = _window_start(cap, now, place)
-        counted = [a for a in request.attempts if a.at >= start]
-        if len(counted) >= cap.calls:
-            free = _free_again(cap, counted, place)
+        filling = times[cap.calls - 1]
+        if filling >= _window_start(cap, now, place):
+            free = _free_again(cap, filling, place)
             if worst is None or free > worst[0]:
                 worst = (free, cap)
     if worst is None:

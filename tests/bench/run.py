@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How fast storage is: ``python -m tests.bench.run [small|default|full]``; see docs/benchmarks.md.
+"""How fast gate and storage are: ``python -m tests.bench.run [small|default|full]``.
 
-Every figure is taken beside one of a known program in the same run, where there is one.
-Prints a table and writes ``bench-results/UTC-TIME.json``.
+Every figure is taken beside one of a known program in the same run, where there is one; see
+docs/benchmarks.md. Prints a table and writes ``bench-results/UTC-TIME.json``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from tests.bench import imports, ledgers, seals, transactions, words
+from tests.bench import gate, imports, ledgers, seals, transactions, words
 from tests.bench.figures import Figure, Sizes
 
 SIZES = {
@@ -31,7 +31,14 @@ SIZES = {
         people=1_000_000, few=10_000, many=1_000_000, calls=1_000, entries=500_000, sound_mb=256
     ),
 }
-PARTS = (imports.measure, transactions.measure, ledgers.measure, seals.measure, words.measure)
+PARTS = (
+    gate.measure,
+    imports.measure,
+    transactions.measure,
+    ledgers.measure,
+    seals.measure,
+    words.measure,
+)
 
 
 def main(size: str) -> int:
@@ -41,7 +48,7 @@ def main(size: str) -> int:
     for part in track(PARTS, "measuring", console=console, transient=True):
         with tempfile.TemporaryDirectory(prefix="candor-bench-") as folder:
             figures += part(Path(folder), sizes)
-    table = Table(title=f"Candor storage, size {size}")
+    table = Table(title=f"Candor, size {size}")
     for column in ("what", "figure", "unit", "beside it", "n"):
         table.add_column(column, justify="left" if column in ("what", "beside it") else "right")
     for figure in figures:
