@@ -25,7 +25,7 @@ import structlog
 from sqlalchemy import Engine
 
 from compliance.clock import Clock, SystemClock
-from compliance.errors import CandorError, PolicyError, ScriptError, StorageAway, StorageError
+from compliance.errors import BadInput, CandorError, ScriptError, StorageAway, StorageError
 from dialer import renderings
 from dialer.call import Why
 from dialer.campaign import DialContext, Placed, place_one_call
@@ -212,7 +212,7 @@ async def _watch(ctx: DialContext, home: Home, engine: Engine, lag_limit_s: floa
             async with asyncio.timeout(_ANSWER_S):
                 steering = await ctx.writer.run(ctx.store.steering, ctx.campaign)
                 lag = await ctx.writer.run(_lag, engine, ctx.clock)
-                lawful = await _take_over_law(ctx, home, steering.adopted_law)
+                lawful = await take_over_law(ctx, home, steering.adopted_law)
         except (StorageError, TimeoutError) as error:
             hold(ctx, "storage")  # no new INVITE while it is away; live calls go on
             log.error("storage away", action="storage.away", kind=type(error).__name__)
@@ -232,13 +232,14 @@ async def _watch(ctx: DialContext, home: Home, engine: Engine, lag_limit_s: floa
         hold(ctx, next((why for why, true in reasons.items() if true), ""))
 
 
-async def _take_over_law(ctx: DialContext, home: Home, adopted: str) -> bool:
+async def take_over_law(ctx: DialContext, home: Home, adopted: str) -> bool:
     """Whether calls are decided under adopted law; law adopted in mid-run is read anew."""
     if not ctx.rulebook.policy.adopted_law or adopted == ctx.rulebook.digest:
         return True
     try:
-        law = await ctx.writer.run(rulebook_of, home, ctx.store)
-    except PolicyError:  # the files are being changed just now, or broken
+        # The settings too: adopted law may name other profiles.
+        law = await ctx.writer.run(lambda: rulebook_of(Home(home.root), ctx.store))
+    except BadInput:  # the files are being changed just now, or broken
         return False
     if law.digest != adopted:
         return False

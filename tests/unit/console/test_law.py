@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 import json
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,8 +23,11 @@ from console import exam_bank, homes, office_checks
 from console.diagnosis import Diagnosis
 from dialer.law import check_adopted, rulebook_of
 from dialer.policies import load_rulebook
+from dialer.worker import take_over_law
+from dialer.writer import Writer
 from storage.store import Store
 from tests.console_home import ConsoleHome
+from tests.exams import adopt
 from tests.unit.compliance.builders import DATA, load
 
 OWN = {**load("policies/demo.yaml"), "id": "house", "title": "House rules"}
@@ -381,3 +386,32 @@ def test_a_year_later_the_doctor_asks_for_exam_and_training(home: ConsoleHome) -
         [found] = office_checks.training(store)
         assert found.case == "overdue"
         assert "operator" in found.message("en")
+
+
+# ---------------------------------------------------------------- in the middle of a run
+
+
+def test_a_run_takes_over_newly_adopted_law_and_holds_until_its_files_are_that_law(
+    home: ConsoleHome,
+) -> None:
+    writer = Writer()
+
+    async def take_over(adopted: str) -> bool:
+        return await take_over_law(run, it.home, adopted)
+
+    with homes.opened(home.root) as it:
+        before = rulebook_of(it.home, it.store)
+        run: Any = SimpleNamespace(rulebook=before, writer=writer, store=it.store)
+        assert asyncio.run(take_over(before.digest))
+        now = load_rulebook(["demo", "cn_seed"])
+        adopt(it.store, home.people[Role.COMPLIANCE], now)  # at another machine
+        assert not asyncio.run(take_over(now.digest))
+        assert run.rulebook is before
+        use(home, "demo", "cn_seed")
+        assert asyncio.run(take_over(now.digest))
+        assert run.rulebook == now
+        settings = home.root / "candor.toml"
+        settings.write_text(settings.read_text("utf-8") + "[", "utf-8")
+        assert not asyncio.run(take_over(before.digest))
+        assert run.rulebook == now
+    writer.close()
