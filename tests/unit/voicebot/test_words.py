@@ -196,7 +196,7 @@ def test_a_long_sentence_takes_less_than_a_millisecond() -> None:
 
 
 def test_the_libraries_are_loaded_when_needed_only() -> None:
-    code = "import voicebot.words, voicebot.intents, dialer.policies, sys; print(sorted({'pypinyin', 'opencc', "
-    code += "'ahocorasick'} & set(sys.modules)))"
+    code = "import voicebot.words, voicebot.intents, dialer.policies, sys\n"
+    code += "print(sorted({'pypinyin', 'opencc', 'ahocorasick'} & set(sys.modules)))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
