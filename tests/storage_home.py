@@ -121,13 +121,16 @@ class TestHome:
         name: str = "c1",
         start: bool = True,
         batches: Sequence[str] = (),
+        lines: Sequence[LineFacts] = (LINE,),
     ) -> str:
         """A campaign over fresh contacts, or over ``batches`` imported before."""
         if not batches:
             self.contacts(phones, f"{name}-batch")
             batches = (f"{name}-batch",)
-        if not any(line.id == LINE.id for line in self.store.lines.lines()):
-            self.store.lines.add_line(self.actors["admin"], LINE, {"password": "line secret"})
+        known = {line.id for line in self.store.lines.lines()}
+        for line in lines:
+            if line.id not in known:
+                self.store.lines.add_line(self.actors["admin"], line, {"password": "line secret"})
         script = self.store.scripts.current_approved("greeting") or self.script()
         campaign = self.store.campaigns.create_campaign(
             self.actors["operator"],
@@ -135,7 +138,7 @@ class TestHome:
             purpose=PURPOSE,
             script=script.id,
             batches=batches,
-            lines=[LINE.id],
+            lines=[line.id for line in lines],
         )
         if start:
             self.store.campaigns.start(self.actors["operator"], campaign)

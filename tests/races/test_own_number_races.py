@@ -14,7 +14,7 @@ from compliance.errors import AuthorisationDenied, LeaseLost
 from compliance.facts import LineFacts
 from compliance.own_numbers import OwnNumber
 from storage.store import Caps
-from tests.storage_home import LINE, PURPOSE, TestHome, open_home, permit_for
+from tests.storage_home import LINE, TestHome, open_home, permit_for
 
 WORKERS, PEOPLE, CAP = 12, 40, 7
 
@@ -51,22 +51,9 @@ def test_no_number_passes_its_daily_cap(home: TestHome) -> None:
 
 
 def _campaign(home: TestHome) -> str:
-    home.campaign(["13911110000"], name="first", start=False)  # registers a line, signs a script
-    for name, shown in (("a", "400-888-7686"), ("b", "+864008887686"), ("c", "010 55550000")):
-        home.store.lines.add_line(home.actors["admin"], LINE.evolve(id=name, caller_id=shown), {})
-    home.contacts([f"1390000{n:04d}" for n in range(PEOPLE)], "many")
-    script = home.store.scripts.current_approved("greeting")
-    assert script is not None
-    campaign = home.store.campaigns.create_campaign(
-        home.actors["operator"],
-        name="own",
-        purpose=PURPOSE,
-        script=script.id,
-        batches=["many"],
-        lines=["a", "b", "c"],
-    )
-    home.store.campaigns.start(home.actors["operator"], campaign)
-    return campaign
+    shown = {"a": "400-888-7686", "b": "+864008887686", "c": "010 55550000"}
+    lines = [LINE.evolve(id=name, caller_id=number) for name, number in shown.items()]
+    return home.campaign([f"1390000{n:04d}" for n in range(PEOPLE)], lines=lines)
 
 
 def _blind(line: LineFacts) -> LineFacts:

@@ -15,7 +15,7 @@ from compliance.facts import Outcome
 from compliance.own_numbers import State
 from storage.number_care import CaseState, Figures
 from storage.store import Caps
-from tests.storage_home import LINE, PURPOSE, START, TestHome
+from tests.storage_home import LINE, START, TestHome
 
 NUMBER = "+864008887686"
 TWO = Caps(own_per_day=2)
@@ -23,27 +23,9 @@ TWO = Caps(own_per_day=2)
 
 def campaign_over(home: TestHome, *caller_ids: str, people: int = 8) -> tuple[str, list[str]]:
     """A running campaign over a line for each of ``caller_ids``; (id, line ids)."""
-    home.campaign(["13911110000"], name="first", start=False)  # registers LINE
-    lines = []
-    for place, caller_id in enumerate(caller_ids):
-        name = f"own{place}"
-        home.store.lines.add_line(
-            home.actors["admin"], LINE.evolve(id=name, caller_id=caller_id), {}
-        )
-        lines.append(name)
-    home.contacts([f"1390000{n:04d}" for n in range(people)], "many")
-    script = home.store.scripts.current_approved("greeting")
-    assert script is not None
-    campaign = home.store.campaigns.create_campaign(
-        home.actors["operator"],
-        name="own",
-        purpose=PURPOSE,
-        script=script.id,
-        batches=["many"],
-        lines=lines,
-    )
-    home.store.campaigns.start(home.actors["operator"], campaign)
-    return campaign, lines
+    lines = [LINE.evolve(id=f"own{n}", caller_id=shown) for n, shown in enumerate(caller_ids)]
+    phones = [f"1390000{n:04d}" for n in range(people)]
+    return home.campaign(phones, name="own", lines=lines), [line.id for line in lines]
 
 
 def until(home: TestHome, at: datetime) -> None:
