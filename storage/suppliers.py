@@ -138,11 +138,11 @@ class Suppliers:
         """Say whom a line is bought from.
 
         Raises:
-            NotAllowed: not an administrator.
+            NotAllowed: neither compliance officer nor administrator.
             BadInput: no such line or supplier.
         """
         context = self._context
-        context.require(actor, "line.assign", Role.ADMIN)
+        context.require(actor, "line.assign", *_HANDLERS)
         with context.write() as session:
             row = session.get(LineRow, line, with_for_update=True)
             if row is None:

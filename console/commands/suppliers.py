@@ -69,7 +69,7 @@ def suppliers_note(
 
 @suppliers_app.command("assign")
 def suppliers_assign(line: str, supplier: str, home: HomeOption = DEFAULT_HOME) -> None:
-    """Say whom a line is bought from (administrators); new lines say so when they are added.
+    """Say whom a line is bought from (compliance officers, administrators).
 
     Example: candor suppliers assign telecom1 starline
     """

@@ -150,7 +150,7 @@ def test_who_may_file_open_declare_and_sign(home: TestHome, file: Path) -> None:
         lambda: store.papers.withdraw(operator, paper),
         lambda: store.suppliers.add(operator, "s2", company="x"),
         lambda: store.suppliers.note(operator, SUPPLIER, "encryption", "x"),
-        lambda: store.suppliers.assign(home.actors["officer"], LINE.id, SUPPLIER),
+        lambda: store.suppliers.assign(operator, LINE.id, SUPPLIER),
         lambda: store.partners.add(operator, "p", company="x"),
         lambda: store.partners.origin(operator, Number("+8613900000001")),
         lambda: store.purposes.declare(operator, "p", legal_basis="consent", description="x"),
