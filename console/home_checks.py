@@ -357,6 +357,8 @@ class HomeCheckup:
             yield fail("retention", "overdue", count=found.overdue)
         elif found.waiting:
             yield warn("retention", "waiting", count=found.waiting)
+        elif left := store.contacts.cut_off():
+            yield warn("retention", "cut_off", count=left)
         else:
             last = store.retention.last_run()
             yield ok("retention", last=f"{last:%Y-%m-%d %H:%M} UTC" if last else "–")

@@ -25,7 +25,7 @@ from storage.contact_pieces import Order, Piece
 from storage.contact_rows import Defaults, check_timezone
 from storage.context import Context, new_id
 from storage.objects import fsync_folder
-from storage.staging import Staging, clear_abandoned, refuse_taken
+from storage.staging import Staging, abandoned, clear_abandoned, refuse_taken
 from storage.suppliers import check_partner
 
 KEPT_REJECTIONS = 1000  # in the result; all of them are in the file
@@ -120,6 +120,11 @@ class Contacts:
                 rejected_rows=tally.rejected,
                 rejects_file=rejects.finish() if tally.rejected else None,
             )
+
+    def cut_off(self) -> int:
+        """Imports that were killed and of which something is left, which nothing uses; the next
+        import and the nightly job clear it away."""
+        return abandoned(self._context)
 
     def _stage(
         self, order: Order, staging: Staging, rejects: _RejectsFile, progress: Progress

@@ -145,7 +145,9 @@ def test_killed_it_leaves_nothing_to_be_seen_and_runs_again(
     with pytest.raises(BadInput, match="no batch of this name"):
         home.campaign(batches=["b"])
 
+    assert home.store.contacts.cut_off() == 0  # for all that is known, it still comes in
     home.clock.advance(staging.ABANDONED_AFTER.total_seconds() + 1)
+    assert home.store.contacts.cut_off() == bool(staged)
     result = bring_in(home, path)
     assert (result.accepted, result.rejected_rows, result.duplicates) == (PEOPLE - 2, 1, 1)
     assert left(home) == [1, PEOPLE - 2, PEOPLE - 2]
