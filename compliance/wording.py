@@ -41,6 +41,15 @@ PARDONS = ("never", "denied", "negated")
 claim. ``negated``: its clause refuses it, as in "we never ask for your password".
 """
 
+_PARDONING = (
+    "exceptions",
+    "harmless_sounds",
+    "negations",
+    "warnings",
+    "demands",
+    "denials",
+    "no_denials",
+)
 _CLAUSE_ENDS = frozenset("，。；！？,.;!?\n")
 _NEAR = 24  # characters of normal form before a term in which its denial must end
 _FIGURES = str.maketrans("〇零一二三四五六七八九壹贰叁肆伍陆柒捌玖", "00123456789123456789")
@@ -179,18 +188,7 @@ def parse_lexicon(grammar: Mapping[str, object], packs: Sequence[Mapping[str, ob
     def words(key: str, *, empty: bool = True) -> tuple[str, ...]:
         return tuple(_normal(fields, key, word) for word in fields.texts(key, empty=empty))
 
-    parts = {
-        key: words(key)
-        for key in (
-            "exceptions",
-            "harmless_sounds",
-            "negations",
-            "warnings",
-            "demands",
-            "denials",
-            "no_denials",
-        )
-    }
+    parts = {key: words(key) for key in _PARDONING}
     robot_words = words("robot_words", empty=False)
     fields.finish()
     terms: dict[tuple[str, str, str, bool], Term] = {}
@@ -219,6 +217,20 @@ def parse_lexicon(grammar: Mapping[str, object], packs: Sequence[Mapping[str, ob
         packs=tuple(read),
         digest=hashlib.sha256(whole.encode()).hexdigest(),
         **parts,
+    )
+
+
+def beside(lexicon: Lexicon, other: Lexicon) -> Lexicon:
+    """``lexicon`` with the words of another language: a sentence may hold both.
+
+    What pardons a word in either language pardons it in both.
+    """
+    digest = hashlib.sha256(f"{lexicon.digest} {other.digest}".encode()).hexdigest()
+    return lexicon.evolve(
+        terms=lexicon.terms + other.terms,
+        packs=lexicon.packs + other.packs,
+        digest=digest,
+        **{name: getattr(lexicon, name) + getattr(other, name) for name in _PARDONING},
     )
 
 

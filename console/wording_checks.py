@@ -30,10 +30,7 @@ def wording(home: Home, store: Store) -> Iterator[Diagnosis]:
             named = {"script": f"{version.script} {version.number}"}
             yield fail("wording", "script", requirements=", ".join(sorted(found)), **named)
     if clean:
-        terms = sum(
-            term.holds_in(words.industry)
-            for words in checks.values()
-            for term in words.lexicon.terms
-        )
-        own = sum("." not in pack.name for w in checks.values() for pack in w.lexicon.packs)
-        yield ok("wording", industry=home.settings.policy.industry, count=terms, own=own)
+        industry, lexicon = home.settings.policy.industry, checks["zh"].lexicon
+        terms = sum(term.holds_in(industry) for term in lexicon.terms)  # of both languages
+        own = sum("." not in pack.name for pack in lexicon.packs)
+        yield ok("wording", industry=industry, count=terms, own=own)

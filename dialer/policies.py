@@ -168,6 +168,8 @@ def own_packs(folder: Path | None, language: str) -> list[Any]:
 def word_check(language: str, policy: PolicySettings, home: Path | None = None) -> WordCheck:
     """The check of everything that is said in ``language`` by a home of this industry.
 
+    Words of the other language count too; only Mandarin ones are also found by their sound.
+
     Raises:
         PolicyError: a pack cannot be used. ConfigError: no such industry.
     """
@@ -178,7 +180,11 @@ def word_check(language: str, policy: PolicySettings, home: Path | None = None) 
             remedy=f"one of {', '.join(wording.INDUSTRIES)}",
         )
     own = home / policy.wording if home is not None and policy.wording else None
-    return WordCheck(load_lexicon(language, own), policy.industry)
+    if language not in LANGUAGES:
+        raise PolicyError("there is no such language", field=language)
+    both = {name: load_lexicon(name, own) for name in LANGUAGES}
+    (other,) = set(LANGUAGES) - {language}
+    return WordCheck(wording.beside(both[language], both[other]), policy.industry)
 
 
 def load_terms(home: Home) -> Terms:

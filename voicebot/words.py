@@ -91,8 +91,9 @@ class WordCheck:
                 found.setdefault(sound, []).append(_Said(term, spelling))
         return table, _automaton(found)
 
-    def _folded(self, text: str) -> str:
-        return text.translate(_SIMPLIFIED) if self.lexicon.language == "zh" else text
+    @staticmethod
+    def _folded(text: str) -> str:
+        return text if text.isascii() else text.translate(_SIMPLIFIED)
 
     def findings(self, text: str) -> tuple[WordFinding, ...]:
         """Every forbidden expression in ``text``, in order of position."""

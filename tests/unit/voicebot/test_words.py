@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compliance.wording import INDUSTRIES, lint, parse_lexicon
+from compliance.wording import INDUSTRIES, beside, lint, parse_lexicon
 from dialer.policies import load_lexicon, word_check
 from dialer.settings import PolicySettings
 from tests.unit.compliance.test_wording import GRAMMAR, pack, shipped
@@ -86,6 +86,14 @@ def test_positions_are_those_of_the_text_as_written() -> None:
 )
 def test_harmless_homophones_pass(text: str, industry: str) -> None:
     assert terms(text, industry) == set()
+
+
+def test_words_of_the_other_language_count_too() -> None:
+    assert "riskfree" in terms("这款产品是 Risk-Free 的", "finance")
+    assert "保本" in terms("This fund is 保*本.", "finance", "en")
+    assert "无风险" in terms("It is 無風險, really", "finance", "en")
+    assert terms("我们不会问您的 PIN code", "finance") == set()
+    assert terms("这款产品并非 risk free", "finance") == set()
 
 
 def test_a_homophone_of_an_honest_sentence_stays_honest() -> None:
@@ -161,7 +169,8 @@ def _pardoned(piece: str, finding: Any, whole: str) -> bool:
 )  # fmt: skip
 def test_adding_a_pack_never_removes_a_finding(own: list[str], pardon: str, text: str) -> None:
     own = [word for word in own if word.strip()]
-    more = WordCheck(parse_lexicon(GRAMMAR, [*_SHIPPED, pack(*own, pardon=pardon)]), "finance")
+    with_own = parse_lexicon(GRAMMAR, [*_SHIPPED, pack(*own, pardon=pardon)])
+    more = WordCheck(beside(with_own, load_lexicon("en")), "finance")
     before = {(f.start, f.end, f.category) for f in check("zh", "finance").findings(text)}
     assert before <= {(f.start, f.end, f.category) for f in more.findings(text)}
 
