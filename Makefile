@@ -10,7 +10,7 @@ RUN_STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help install demo test lint types unit wire scenarios softphones faults powercut fuzz soak bench lock clean
+.PHONY: help install demo test lint types unit wire scenarios softphones faults powercut fuzz simulate soak bench lock clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,7 +37,7 @@ demo: $(RUN_STAMP) ## twenty real calls, six at a time, checked against the call
 
 # Whole calls are timed, so they have the machine to themselves; the rest shares its cores.
 test: $(DEV_STAMP) lint types ## lint, types, every test but those with a target of their own (under 15 minutes)
-	$(BIN)/python -m pytest -q --durations=8 -n auto --dist loadfile tests/races tests/asr tests/unit tests/wire tests/sim
+	$(BIN)/python -m pytest -q --durations=8 -n auto --dist loadfile tests/races tests/asr tests/unit tests/wire tests/sim tests/simulation
 	$(BIN)/python -m pytest -q --durations=8 tests/scenarios
 
 lint: $(DEV_STAMP) ## ruff: lint and format
@@ -67,6 +67,10 @@ powercut: $(DEV_STAMP) ## a power cut after every logged write, and what is left
 
 fuzz: $(DEV_STAMP) ## the pure core under thousands of new examples (minutes)
 	CANDOR_EXAMPLES=fuzz $(BIN)/python -m pytest -q -n auto --timeout 1800 $$(grep -rl 'from hypothesis' tests/unit tests/sim)
+
+simulate: $(DEV_STAMP) ## a million calls in a simulated quarter, judged anew, and faults planted in the gate
+	$(BIN)/python -m tests.simulation.run $(or $(ATTEMPTS),1000000) $(or $(SEED),1)
+	$(BIN)/python -m tests.simulation.mutations
 
 soak: $(DEV_STAMP) ## 300 and more calls through one dialer process (about 15 minutes)
 	$(BIN)/python -m tests.soak.run

@@ -74,6 +74,9 @@ class Line(NamedTuple):
     registered_until: datetime | None
     filed_until: datetime | None
     plain_until: datetime | None
+    licensed_until: datetime | None
+    checked_until: datetime | None
+    contract_until: datetime | None
 
 
 class Stop(NamedTuple):

@@ -33,6 +33,7 @@ from compliance.facts import (
     ScriptFacts,
 )
 from compliance.permits import Permit
+from compliance.standing import Standing
 from storage.decisions import retry_at
 
 HISTORY = timedelta(days=32)
@@ -68,6 +69,7 @@ class CampaignState:
     facts: CampaignFacts
     script: ScriptFacts
     lines: tuple[LineFacts, ...]
+    standing: Standing
     due: list[tuple[datetime, int, str]] = field(default_factory=list)
 
 
@@ -131,6 +133,7 @@ class MemoryStore:
             script=state.script,
             campaign=state.facts,
             lines=state.lines,
+            standing=state.standing,
             stopped_at=self.stopped_at,
             clock_ahead_s=ahead_s,
         )

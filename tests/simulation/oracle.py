@@ -2,9 +2,9 @@
 """The judge of a simulated quarter: what the law asks, read anew and computed by other means.
 
 It imports nothing of the rules. Hours, days, caps and terms are written down here from the
-requirements (C1 to C6, D1 to D12, S1, S11, S12, G1, G5), the holidays from the published
-tables. It reads the log in order and says two things: which INVITEs should not have been
-sent, and which refusals had no reason.
+requirements (C1 to C6, D1 to D12, S1, S11, S12, G1, G4, G5, V1, V2, V4), the holidays from
+the published tables. It reads the log in order and says two things: which INVITEs should not
+have been sent, and which refusals had no reason.
 
 Two clocks, two judgements. By what the acting machine's clock showed an INVITE must be right
 to the microsecond. By true time it may be off by what clocks may differ (``SLACK``): once at
@@ -299,6 +299,9 @@ class Oracle:
             ("white list", line.listed_until),
             ("registration", line.registered_until),
             ("filing", line.filed_until),
+            ("supplier's licence", line.licensed_until),
+            ("supplier's checklist", line.checked_until),
+            ("supplier's contract", line.contract_until),
         ):
             if until is None or until <= at - slack:
                 wrong.add(paper)

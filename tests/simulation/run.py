@@ -48,10 +48,16 @@ class Result:
 
 
 def simulate(
-    seed: int, attempts: int, *, part: int = 0, careful: bool = True, queue: Queue | None = None
+    seed: int,
+    attempts: int,
+    *,
+    part: int = 0,
+    careful: bool = True,
+    at_once: bool = False,
+    queue: Queue | None = None,
 ) -> Result:
     """Simulate and judge; days that are over go to ``queue``."""
-    simulation = Simulation(seed, attempts, part=part, careful=careful)
+    simulation = Simulation(seed, attempts, part=part, careful=careful, at_once=at_once)
     oracle = Oracle()
     for events in simulation.run():
         oracle.read(events)

@@ -60,11 +60,23 @@ class Node:
 
 
 class Simulation:
-    """``attempts`` is about how many INVITEs the quarter has; ``part`` draws other people."""
+    """``attempts`` is about how many INVITEs the quarter has; ``part`` draws other people.
 
-    def __init__(self, seed: int, attempts: int, *, part: int = 0, careful: bool = True) -> None:
+    ``careful=False`` leaves out the store's second look; ``at_once`` lets no time pass between
+    claim, commit and INVITE, so that the gate alone is enough.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        attempts: int,
+        *,
+        part: int = 0,
+        careful: bool = True,
+        at_once: bool = False,
+    ) -> None:
         self.rng = Random(f"{seed}/{part}")
-        self.careful = careful
+        self.at_once = at_once
         self.now = world.START
         self.store = MemoryStore(world.blank(), careful=careful)
         self.log: list[log.Event] = []
@@ -114,7 +126,9 @@ class Simulation:
                 id=plan.id, company=world.OURS, purpose=plan.purpose, state="running"
             )
             lines = tuple(self._lines[name] for name in plan.lines)
-            self.store.campaigns[plan.id] = CampaignState(facts, blank.script, lines)
+            self.store.campaigns[plan.id] = CampaignState(
+                facts, blank.script, lines, blank.standing
+            )
             self.log.append(log.Law(self.now, plan.id, plan.places))
             self._log_campaign(plan.id, "")
 
@@ -168,13 +182,17 @@ class Simulation:
         state = self.store.campaigns["c5"]
         if part == "script":
             state.script = state.script.evolve(**changes)
+        elif part == "standing":
+            state.standing = state.standing.evolve(**changes)
+        elif part == "papers":
+            state.facts = state.facts.evolve(papers=state.facts.papers.evolve(**changes))
         else:
             state.facts = state.facts.evolve(**changes)
         self._log_campaign("c5", fault)
 
     def _mend(self) -> None:
         state, blank = self.store.campaigns["c5"], world.blank()
-        state.script = blank.script
+        state.script, state.standing = blank.script, blank.standing
         state.facts = blank.campaign.evolve(id="c5", company=world.OURS, purpose=world.SALES)
         self._log_campaign("c5", "")
 
@@ -222,7 +240,7 @@ class Simulation:
             wait = 300.0 if "clock_adrift" in rules else rng.random() * 2
             self._later(wait * SECOND, self._work, node, campaign)
             return
-        if not self.careful:
+        if self.at_once:
             self._commit(node, claim, verdict)
             return
         wait = rng.expovariate(8) if rng.random() < 0.97 else rng.random() * 6
@@ -248,7 +266,7 @@ class Simulation:
             self._crash(node, campaign)
             return
         wait = rng.expovariate(20) if rng.random() < 0.97 else rng.random() * 6
-        self._later((wait if self.careful else 0.0) * SECOND, self._invite, node, claim, permit)
+        self._later((0.0 if self.at_once else wait) * SECOND, self._invite, node, claim, permit)
 
     def _invite(self, node: Node, claim: Claim, permit: Permit) -> None:
         node.now = self.now
@@ -363,5 +381,8 @@ class Simulation:
                 one.registered_until,
                 one.filed_until,
                 one.plaintext_exception_until,
+                min(filter(None, (one.supplier.licence_until, one.supplier.certificate_until))),
+                one.supplier.checklist_until or world.END,
+                one.supplier.contract_until,
             )
         )

@@ -169,12 +169,13 @@ class Plan:
     share: int  # of the people
 
 
+BOUGHT = ("licensed", "checked", "contracted")  # from suppliers whose papers run out
 PLANS = (
     Plan("c0", SALES, ("cn",), ("good", "listed", "off"), 30),
     Plan("c1", SURVEY, ("cn",), ("registered", "good", "plain"), 20),
     Plan("c2", SALES, ("cn", "fr"), ("filed", "good"), 12),
     Plan("c3", SALES, ("cn",), ("listed", "registered"), 10),  # the law changes on the way
-    Plan("c4", SURVEY, ("cn",), ("good", "ordinary", "simulator", "lab", "5g"), 12),
+    Plan("c4", SURVEY, ("cn",), ("good", "ordinary", "simulator", "lab", "5g", *BOUGHT), 12),
     Plan("c5", SALES, ("cn",), ("good",), 10),  # something is wrong with it now and then
     Plan("c6", SALES, ("cn", "late"), ("good",), 4),
     Plan("c7", SURVEY, ("cn", "home"), ("good",), 2),
@@ -182,6 +183,7 @@ PLANS = (
 
 
 def lines() -> dict[str, LineFacts]:
+    supplier = line().supplier
     plain = {"encrypted": False, "plaintext_exception_until": at("2026-11-05T10:00")}
     return {
         "good": line(id="good"),
@@ -190,6 +192,15 @@ def lines() -> dict[str, LineFacts]:
         "registered": line(id="registered", registered_until=at("2026-10-20T15:00")),
         "filed": line(id="filed", filed_until=at("2026-12-01T00:00")),
         "off": line(id="off", enabled=False),
+        "licensed": line(
+            id="licensed", supplier=supplier.evolve(certificate_until=at("2026-11-12T10:00"))
+        ),
+        "checked": line(
+            id="checked", supplier=supplier.evolve(checklist_until=at("2026-11-19T15:00"))
+        ),
+        "contracted": line(
+            id="contracted", supplier=supplier.evolve(contract_until=at("2026-11-26T00:00"))
+        ),
         "plain": line(id="plain", **plain),
         "ordinary": line(id="ordinary", kind="ordinary"),
         "simulator": line(id="simulator", kind="simulator", simulator_proven=True),
@@ -209,6 +220,9 @@ FAULTS: tuple[tuple[str, str, str, str, dict[str, Any]], ...] = (
     ("2026-11-03T10:00", "2026-11-03T15:00", "campaign", "paused", {"state": "paused"}),
     ("2026-11-10T11:00", "2026-11-12T15:00", "campaign", "stopped", {"state": "stopped"}),
     ("2026-11-17T08:00", "2026-11-17T16:00", "script", "nameless", {"id": ""}),
+    ("2026-11-24T08:00", "2026-11-24T16:00", "papers", "undeclared", {"purpose_declared": False}),
+    ("2026-11-26T08:00", "2026-11-26T16:00", "papers", "unassessed", {"assessed_at": None}),
+    ("2026-12-01T08:00", "2026-12-01T16:00", "standing", "no exam", {"officer_exam_until": START}),
 )
 STOPS = (
     ("2026-10-14T10:07", "2026-10-14T15:00"),
