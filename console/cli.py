@@ -27,6 +27,7 @@ from console.commands import (
     evidence,
     homes,
     lab,
+    monitor,
     previews,
     stops,
     subjects,
@@ -98,6 +99,7 @@ campaign_app.command("compare")(comparisons.campaign_compare)
 app.add_typer(campaign_app, name="campaign")
 app.command()(campaigns.dial)
 app.command()(stops.stop_all)
+app.command()(monitor.monitor)
 app.add_typer(gate_app, name="gate")
 app.add_typer(calls_app, name="calls")
 app.command("replay")(calls.replay_call)

@@ -42,6 +42,7 @@ from storage.leases import Leases
 from storage.lines import Lines
 from storage.listing import CallRow, GateRefusalRow, Listing
 from storage.models import Home
+from storage.monitoring import Monitoring
 from storage.number_care import OwnNumbers
 from storage.papers import Papers
 from storage.people import People
@@ -186,6 +187,7 @@ class Store:
         self.subjects = Subjects(context, leases.settle_expired)
         self.holds = Holds(context)
         self.call_notes = CallNotes(context)
+        self.monitoring = Monitoring(context)
         self.audits = Audits(context)
         self.duties = Duties(context)
         self.complaints = Complaints(context, self.refusals, self.holds)
