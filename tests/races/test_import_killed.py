@@ -120,7 +120,7 @@ def after_pieces(monkeypatch: pytest.MonkeyPatch, how_many: int, act: Callable[[
 
 
 @pytest.mark.parametrize(
-    ("where", "large_bytes"), [("read", 0), ("stored", 0), ("stored", 1 << 60), ("published", 0)]
+    ("where", "large_bytes"), [("read", 0), ("stored", 1 << 60), ("published", 0)]
 )
 def test_killed_it_leaves_nothing_to_be_seen_and_runs_again(
     home: TestHome, where: str, large_bytes: int
