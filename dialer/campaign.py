@@ -37,6 +37,7 @@ from compliance.facts import (
     LineFacts,
     Number,
     Outcome,
+    RefusalScope,
 )
 from compliance.gate import authorize
 from compliance.permits import Permit, Refusal
@@ -60,6 +61,7 @@ from storage.call_entries import Answered, Ended, Opened, Refused
 from storage.keys import Keyring
 from storage.recordings import SealedRecording
 from storage.store import Store
+from voicebot.dialogue import EVERYTHING
 from voicebot.prompts import PromptCache, RenderedScript, for_contact
 from voicebot.session import Conversation, converse
 from voicebot.speech import SpeechClient, SpeechStream
@@ -337,8 +339,12 @@ async def _converse(
 
     async def refused(how: str, at_ms: int) -> None:
         at = answered_at + timedelta(milliseconds=at_ms)
-        until = ctx.rulebook.policy.refusal_until(at)
-        await ctx.journal.note(Refused(attempt.id, how, at, until, *indexes))
+        scope = RefusalScope.COMPANY
+        if how == EVERYTHING:  # never call me again
+            how, scope = "voice", RefusalScope.EVERYTHING
+        everything = scope is RefusalScope.EVERYTHING
+        until = ctx.rulebook.policy.refusal_until(at, everything=everything)
+        await ctx.journal.note(Refused(attempt.id, how, at, until, *indexes, str(scope)))
         ctx.report("refusal", {"attempt": attempt.id, "how": how})
 
     agent: ConnectedAgent | None = None

@@ -63,6 +63,7 @@ class Refused(Evolve):
     until: datetime
     number_index: bytes = field(repr=False)
     refusal_index: bytes = field(repr=False)
+    scope: str = "company"  # of ``RefusalScope``; files of older versions name none
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ def take(store: Store, entry: Entry) -> str:
                 how=entry.how,
                 at=entry.at,
                 until=entry.until,
-                scope=RefusalScope.COMPANY,
+                scope=RefusalScope(entry.scope),
                 indexes=(entry.number_index, entry.refusal_index),
             )
         case Ended():

@@ -128,7 +128,8 @@ class Listen:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Make the refusal durable now; ``how`` is ``key`` or ``voice`` (S12)."""
+    """Make the refusal durable now; ``how`` is ``key``, ``voice`` or ``voice_everything``: no
+    call of any kind (S12)."""
 
     how: str
 

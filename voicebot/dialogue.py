@@ -134,6 +134,7 @@ class State(Evolve):
 
 
 _WITH_PERSON = (Phase.CONNECTING, Phase.BRIDGED)
+EVERYTHING = "voice_everything"  # how somebody refused who wants no call of any kind (S12)
 MAX_REPEATS = 2  # times a callee may ask to hear a prompt again
 
 
@@ -211,7 +212,7 @@ def _heard(state: State, result: IntentResult) -> tuple[State, Actions]:
         said_no = result.refused and not state.refused
         return (state.evolve(refused=True), (SaidNo(),)) if said_no else (state, ())
     if result.refused:
-        return _refuse(state, "voice")
+        return _refuse(state, EVERYTHING if result.everything else "voice")
     if state.refused or state.phase in (Phase.IDLE, Phase.ENDING):
         return state, ()
     match result.intent:

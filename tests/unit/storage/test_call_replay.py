@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import secrets
 from collections import Counter
@@ -16,10 +17,20 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from compliance.errors import StorageAway
-from compliance.facts import Blame, Claim, Outcome
+from compliance.facts import Blame, Claim, Outcome, RefusalScope
 from storage import pii
-from storage.call_entries import Answered, Ended, Entry, Opened, Refused, kind_of, to_text
-from storage.call_journal import CallJournal, waiting
+from storage.call_entries import (
+    Answered,
+    Ended,
+    Entry,
+    Opened,
+    Refused,
+    from_text,
+    kind_of,
+    take,
+    to_text,
+)
+from storage.call_journal import CallJournal, Kind, waiting
 from storage.call_replay import Replay, Replayed
 from storage.models import AttemptRow, RefusalRow
 from storage.objects import FolderObjects
@@ -51,6 +62,24 @@ def refused(home: TestHome, claim: Claim, attempt: str = "") -> Refused:
         pii.number_index(home.keyring, number),
         pii.refusal_index(home.keyring, number),
     )
+
+
+def test_how_far_a_refusal_reaches_survives_the_file_and_older_files_name_none(
+    home: TestHome,
+) -> None:
+    claim, _ = home.attempt()
+    wide = refused(home, claim).evolve(scope="everything")
+    assert from_text(Kind.REFUSED, to_text(wide)) == wide
+    old = json.loads(to_text(wide))
+    del old["scope"]
+    read = from_text(Kind.REFUSED, json.dumps(old))
+    assert isinstance(read, Refused)
+    assert read.scope == "company"
+    take(home.store, wide)
+    home.clock.advance(3600)
+    home.store.settle_expired(home.clock.wall())
+    later = home.claim(home.campaign(["13900000001"], name="later"))
+    assert [r.scope for r in later.request.refusals] == [RefusalScope.EVERYTHING]
 
 
 def whole_call(home: TestHome, claim: Claim) -> list[Entry]:
