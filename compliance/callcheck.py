@@ -105,7 +105,7 @@ class Evidence(Evolve):
     words: tuple[RiskWord, ...]
     reference: bool  # the approved audio was had again, and is what was signed
     opening: Mapping[str, Likeness]  # by section
-    farewell: Likeness | None  # the one after a refusal; None: not looked for
+    farewell: Likeness | None  # the one after a refusal; None: nothing to look for
     robot_heard: bool | None  # by the recognizer; None: there is none for this language
     refusal_missed: bool  # the callee's words read like a refusal that nobody acted on
     track_ms: int  # of the bot's channel
@@ -365,11 +365,10 @@ def _refusal(evidence: Evidence, limits: Limits) -> ItemVerdict:
         faults.append(("late", {"bye_ms": bye_ms, "limit_ms": limits.bye_ms}))
     if any(_talks_on(line, record) for line in evidence.lines):
         faults.append(("talked_on", {}))
-    if record.ended_by != "callee" and evidence.reference:
-        farewell = evidence.farewell
-        if not _is_whole(farewell, limits) or (
-            farewell is not None and farewell.start_ms + limits.apart_ms < record.refused_ms
-        ):
+    farewell = evidence.farewell
+    if record.ended_by != "callee" and farewell is not None:
+        early = farewell.start_ms + limits.apart_ms < record.refused_ms
+        if early or not _is_whole(farewell, limits):
             faults.append(("no_farewell", {}))
     if faults:
         return _item(item, Verdict.FAILED, *faults)

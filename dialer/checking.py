@@ -177,7 +177,10 @@ def _audible(script: RenderedScript, prompt: str) -> Pcm:
     return np.frombuffer(found.pcm, "<i2")[start:end]
 
 
-def _farewell(bot: Pcm, refused_ms: int, rendered: RenderedScript) -> Likeness:
+def _farewell(bot: Pcm, refused_ms: int, rendered: RenderedScript) -> Likeness | None:
+    """The goodbye after a refusal; None where it names the contact's values: no two are alike."""
+    if rendered.get(line_id("refusal")) is None:
+        return None
     begin = max(0, to_samples(refused_ms - _FAREWELL_BEFORE_MS))
     found = likeness.find(bot[begin:], _audible(rendered, line_id("refusal")))
     ahead = to_ms(begin)

@@ -180,6 +180,11 @@ def test_each_fault_after_a_refusal_is_found(
     assert f"callcheck.refusal.{reason}" in [finding.message for finding in found.findings]
 
 
+def test_a_goodbye_that_cannot_be_looked_for_is_not_held_against_the_call() -> None:
+    found = next(i for i in judge(REFUSED(GOOD).evolve(farewell=None)) if i.item is Item.REFUSAL)
+    assert found.verdict is Verdict.PASSED
+
+
 def test_the_exact_limits_still_pass() -> None:
     at_limit = opening("disclosure", end_ms=3000, score=0.9, worst=0.5, hole_ms=20, clipped=0.02)
     assert judge(at_limit(GOOD).evolve(record=RECORD.evolve(disclosed_ms=2950)))[0].verdict is (
