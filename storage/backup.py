@@ -30,7 +30,8 @@ from storage.objects import fsync_folder
 _PAGES = 2000  # between two looks at the progress
 _NAMED = (
     "SELECT object FROM recording_tracks WHERE NOT destroyed AND sealed_at IS NOT NULL"
-    " AND object <> '' AND length(wrapped_key) > 0 ORDER BY object"
+    " AND object <> '' AND length(wrapped_key) > 0"
+    " UNION ALL SELECT object FROM papers ORDER BY object"
 )
 
 

@@ -65,13 +65,16 @@ def test_a_home_comes_back_whole_and_stopped(
     assert file.stat().st_mode & 0o777 == 0o600
     assert admin.candor("backup", str(file)).code == 1  # never over a file
     again, told = restored(admin, file, tmp_path / "again")
-    assert (told["objects"], told["lost"], told["newer_anchors"]) == (3, None, False)
+    assert (told["objects"], told["lost"], told["newer_anchors"]) == (7, None, False)
     assert again.kinds()[: len(admin.kinds()) - 1] == admin.kinds()[:-1]
     assert {"home.backup", "home.restore", "platform.stop"} <= set(again.kinds())
     again.sign_in(Role.AUDITOR)
     assert again.candor("ledger", "verify").code == 0
     wav = str(tmp_path / "x.wav")
     assert again.candor("replay", again.accepted, "--reason", "audit", "--wav", wav).code == 0
+    paper = again.candor("papers", "list", "--json").data[0]["paper"]
+    opened = ("papers", "open", paper, "--reason", "audit", "-o", str(tmp_path / "paper"))
+    assert again.candor(*opened).code == 0
     assert candor("restore", str(file), "--home", str(again.root)).code == 2  # not empty
     with homes.opened(again.root) as it:
         assert it.store.stops.in_force() is not None
