@@ -14,16 +14,19 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from sqlalchemy import text
+from sqlalchemy import text, update
 from typer.testing import CliRunner, Result
 
 from compliance.errors import BadInput, NotAllowed, SignInFailed
 from compliance.facts import Actor, HomeKind, LineFacts, Number, Role, SourceKind
+from compliance.paperwork import SupplierFacts
 from console import gate_view, homes
 from console.cli import app
+from console.demo_papers import add_supplier, declare_purpose
 from dialer.law import rulebook_of
 from dialer.policies import load_rulebook
 from storage.campaigns import CampaignState
+from storage.paper_tables import AssessmentRow
 from tests.exams import adopt, pass_exam
 from tests.storage_home import row, write_csv
 
@@ -118,8 +121,14 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Desk:
         line = LineFacts(
             "line1", "telecom", "ai_line", "127.0.0.1:5060", "95000",
             whitelisted_until=far, registered_until=far, filed_until=far,
-            plaintext_exception_until=far,
+            plaintext_exception_until=far, supplier=SupplierFacts(id="s"),
         )  # fmt: skip
+        officer, objects = people[Role.COMPLIANCE], it.home.open_objects()
+        add_supplier(it.store, objects, officer, "s", company="星线", now=far)
+        declare_purpose(it.store, objects, officer, "product_info")
+        with it.engine.begin() as connection:  # days are asked for that lie before today
+            long_ago = datetime(2026, 1, 5, tzinfo=UTC)
+            connection.execute(update(AssessmentRow).values(at=long_ago))
         it.store.lines.add_line(people[Role.ADMIN], line)
     desk = Desk(root, people)
     desk.import_people(

@@ -148,10 +148,13 @@ def test_no_key_lies_beside_the_sound(calls: ConsoleHome) -> None:
     """Neither wrapped nor open: sound opens with the database and the key file only."""
     with homes.opened(calls.root) as it, it.engine.connect() as connection:
         kept = connection.execute(
-            text("SELECT wrapped_key FROM recording_tracks WHERE length(wrapped_key) > 0")
+            text(
+                "SELECT wrapped_key FROM recording_tracks WHERE length(wrapped_key) > 0"
+                " UNION ALL SELECT wrapped_key FROM papers"
+            )
         )
         wrapped = [bytes(key) for (key,) in kept]
     sound = [path.read_bytes() for path in (calls.root / "objects").rglob("*") if path.is_file()]
-    assert (len(wrapped), len(sound)) == (3, 3)
+    assert (len(wrapped), len(sound)) == (7, 7)
     for key in wrapped:
         assert not any(key[at : at + 12] in one for at in range(0, 48, 4) for one in sound)
