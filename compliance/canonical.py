@@ -103,21 +103,27 @@ class _Kept:
     """What was written of frozen objects, found by identity.
 
     Equality would not do: ``1 == True``, and both are written otherwise. Each entry holds its
-    object, so that no other object can have its id meanwhile.
+    object, so that no other object can have its id meanwhile. What is seen once only is not
+    worth looking at closely: it is kept when it comes a second time.
     """
 
-    __slots__ = ("_by_id", "_write")
+    __slots__ = ("_by_id", "_once", "_write")
 
     def __init__(self, write: Callable[[Any], str]) -> None:
         self._write = write
         self._by_id: dict[int, tuple[object, str]] = {}
+        self._once: dict[int, object] = {}
 
     def __call__(self, value: Any) -> str:
         kept = self._by_id.get(id(value))
         if kept is not None and kept[0] is value:
             return kept[1]
         text = self._write(value)
-        if _is_fixed(value):
+        if self._once.get(id(value)) is not value:
+            if len(self._once) >= _MOST_KEPT:
+                self._once.clear()
+            self._once[id(value)] = value
+        elif _is_fixed(value):
             if len(self._by_id) >= _MOST_KEPT:
                 self._by_id.clear()
             self._by_id[id(value)] = (value, text)
