@@ -15,7 +15,7 @@ from compliance.errors import BadInput
 from console.audit_view import subject_text
 from console.inputs import shown
 from console.messages import text
-from storage.audits import Audit, Item
+from storage.audit_rows import Audit, Item
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -41,6 +41,7 @@ th { font-weight: 600; color: #57606a; font-size: .86em; }
 .items tr { border-top: 1px solid #eceef1; break-inside: avoid; }
 .items thead tr { border-top: 0; }
 .what { white-space: nowrap; width: 6.5rem; }
+.items td:last-child { width: 6rem; }
 .said { white-space: nowrap; width: 5.5rem; font-weight: 600; }
 .yes { color: #177245; } .no { color: #b42318; } .na, .open { color: #57606a; font-weight: 400; }
 .req { color: #57606a; font-size: .86em; }

@@ -12,7 +12,7 @@ import yaml
 from compliance.audits import Checklist, Question, Stratum, parse_checklist
 from compliance.errors import PolicyError
 from console.messages import text
-from storage.audits import Audit, Item
+from storage.audit_rows import Audit, Item
 
 
 def load_checklist() -> Checklist:
@@ -45,8 +45,8 @@ def subject_text(item: Item) -> str:
 def look_at(item: Item) -> str:
     """The command that shows what the questions about this item are answered from."""
     return {
-        Stratum.MONTH: "candor doctor; candor report; candor destructions",
-        Stratum.CONTACT: "candor contacts show",
+        Stratum.MONTH: "candor doctor; candor monitor --days 31; candor destructions",
+        Stratum.CONTACT: f"candor audit look {item.position}",
         Stratum.RECORDING: f"candor replay {item.subject[:8]} --reason audit",
         Stratum.COMPLAINT: f"candor complaint show {item.subject[:8]}",
     }[item.stratum]

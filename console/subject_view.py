@@ -36,6 +36,7 @@ def nothing(held: Held) -> bool:
         or held.calls
         or held.tester_since
         or held.destructions
+        or held.complaints
     )
 
 
@@ -108,6 +109,18 @@ def as_json(number: Number, held: Held, keep: KeepUntil) -> dict[str, Any]:
                 "what": dict(d.what),
             }
             for d in held.destructions
+        ],
+        "complaints": [
+            {
+                "id": c.id,
+                "kind": c.kind,
+                "received_at": c.received_at.isoformat(),
+                "answered_at": _iso(c.answered_at),
+                "closed_at": _iso(c.closed_at),
+                "text": c.text,
+                "answer": c.answer,
+            }
+            for c in held.complaints
         ],
     }
 
@@ -217,6 +230,19 @@ def show(console: Console, number: Number, held: Held, keep: KeepUntil, language
     )
     if held.refused_by_gate:
         say("subject.refused_by_gate", count=held.refused_by_gate)
+    section(
+        "complaints",
+        "received complaint_kind complaint_words complaint_answer",
+        (
+            (
+                when(c.received_at),
+                text(f"complaint.kind.{c.kind}", language),
+                c.text,
+                c.answer,
+            )
+            for c in held.complaints
+        ),
+    )
     section(
         "destructions",
         "at operator method what",

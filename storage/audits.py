@@ -3,11 +3,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 from sqlalchemy import Select, delete, insert, select, union
@@ -16,7 +13,6 @@ from sqlalchemy.orm import Session
 from compliance.audits import (
     Answer,
     Checklist,
-    Question,
     Stratum,
     draw,
     launched_by_signer,
@@ -26,8 +22,9 @@ from compliance.audits import (
 from compliance.calendar import zone
 from compliance.duties import DutyKind, Period, period_of
 from compliance.errors import BadInput, NotAllowed
-from compliance.facts import Actor, Evolve, Role
+from compliance.facts import Actor, Number, Role
 from storage import ledger
+from storage.audit_rows import Audit, DrawnContact, audit_of, digest, digest_of
 from storage.case_tables import AuditAnswer, AuditItem, AuditNote, AuditRow
 from storage.cases import CaseKind, open_case, written
 from storage.complaint_tables import ComplaintRow
@@ -37,71 +34,15 @@ from storage.models import (
     AttemptRow,
     Batch,
     CampaignRow,
+    ConsentRow,
     ContactRow,
     Person,
     RecordingTrack,
     Target,
 )
+from storage.requests import consent_of
 
 _MAY = (Role.COMPLIANCE, Role.AUDITOR)
-
-
-@dataclass(frozen=True, slots=True)
-class Answered(Evolve):
-    """One answer; its note, if there is one, is read with :meth:`Audits.notes` by its id."""
-
-    answer: Answer
-    by: str
-    at: datetime
-    id: str
-    has_note: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Item(Evolve):
-    """One thing drawn; ``subject`` is an id, the month's name at position 0."""
-
-    position: int
-    stratum: Stratum
-    subject: str
-    answers: dict[str, Answered]  # by question
-
-
-@dataclass(frozen=True, slots=True)
-class Audit(Evolve):
-    """The audit of one month."""
-
-    month: str
-    drawn_by: str
-    drawn_at: datetime
-    size: int
-    root: str
-    seed: str
-    checklist: str
-    population: dict[str, int]
-    items: tuple[Item, ...]
-    digest: str
-    result: str  # passed, findings; empty until it is signed
-    signed_by: str
-    signed_at: datetime | None
-
-    def open(self, checklist: Checklist) -> list[tuple[Item, Question]]:
-        """What is not answered yet, in its order."""
-        return [
-            (item, question)
-            for item in self.items
-            for question in checklist.about(item.stratum)
-            if question.id not in item.answers
-        ]
-
-    def found(self) -> list[tuple[Item, str]]:
-        """Every *no*: item and question."""
-        return [
-            (item, question)
-            for item in self.items
-            for question, answered in sorted(item.answers.items())
-            if answered.answer is Answer.NO
-        ]
 
 
 class Audits:
@@ -176,7 +117,7 @@ class Audits:
                 seed=seed,
                 checklist=checklist.digest,
                 population=[[str(s), d.population, d.digest] for s, d in drawn.items()],
-                sample=_digest([[str(s), name] for s, name in sampled]),
+                sample=digest([[str(s), name] for s, name in sampled]),
             )
         return self.audit(month)
 
@@ -184,13 +125,13 @@ class Audits:
         """Raises BadInput: no month, or it was not drawn."""
         month_of(month)
         with self._context.read() as session:
-            return _audit(session, month)
+            return audit_of(session, month)
 
     def audits(self) -> list[Audit]:
         """Every audit, oldest month first."""
         with self._context.read() as session:
             months = session.scalars(select(AuditRow.month).order_by(AuditRow.month)).all()
-            return [_audit(session, month) for month in months]
+            return [audit_of(session, month) for month in months]
 
     def answer(
         self,
@@ -278,7 +219,7 @@ class Audits:
                     "you launched a campaign of this sample",
                     remedy="another compliance officer signs",
                 )
-            audit = _audit(session, month)
+            audit = audit_of(session, month)
             still = audit.open(checklist)
             if still:
                 raise BadInput(
@@ -326,7 +267,7 @@ class Audits:
         month_of(month)
         with context.write() as session:
             now = context.clock.wall()
-            _audit(session, month)
+            audit_of(session, month)
             context.log(session, "pii.read", actor.id, now, what="audit", month=month)
             rows = session.execute(
                 select(AuditNote.id, AuditNote.text_sealed)
@@ -337,31 +278,52 @@ class Audits:
                 name: context.unseal(sealed, "audit_notes", "text", name) for name, sealed in rows
             }
 
+    def contact(self, actor: Actor, month: str, position: int) -> DrawnContact:
+        """A contact that was drawn, with the consents of its number; a raw read, in the ledger
+        before it returns (D10).
 
-def digest_of(audit: Audit) -> str:
-    """What is signed: month, seed, sample and answers, each with its id, which the ledger's
-    entries bind to the words of its note."""
-    return _digest(
-        [
-            audit.month,
-            audit.seed,
-            audit.checklist,
-            [
-                [
-                    item.position,
-                    str(item.stratum),
-                    item.subject,
-                    [[q, str(a.answer), a.id] for q, a in sorted(item.answers.items())],
-                ]
-                for item in audit.items
-            ],
-        ]
-    )
-
-
-def _digest(value: object) -> str:
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+        Raises:
+            NotAllowed: neither compliance officer nor auditor.
+            BadInput: not drawn, no contact, or its data is gone meanwhile.
+        """
+        context = self._context
+        context.require(actor, "pii.read", *_MAY)
+        month_of(month)
+        with context.write() as session:
+            item = session.get(AuditItem, (month, position))
+            if item is None or item.stratum != str(Stratum.CONTACT):
+                raise BadInput("is no contact of this audit", field="item")
+            row = session.get(ContactRow, item.subject)
+            if row is None:
+                raise BadInput(
+                    "this contact was destroyed since the draw",
+                    field="item",
+                    remedy="candor destructions; answer na",
+                )
+            now = context.clock.wall()
+            context.log(
+                session, "pii.read", actor.id, now, what="audit", month=month, contact=row.id
+            )
+            batch = session.get_one(Batch, row.batch)
+            consents = session.scalars(
+                select(ConsentRow)
+                .where(ConsentRow.contact == row.id)
+                .order_by(ConsentRow.given_at, ConsentRow.id)
+            )
+            called = session.scalars(
+                select(AttemptRow.at)
+                .where(AttemptRow.number_index == row.number_index)
+                .order_by(AttemptRow.at)
+            )
+            number = Number(context.unseal(row.number_sealed, "contacts", "number", row.id))
+            return DrawnContact(
+                number.masked,
+                batch.name,
+                batch.source,
+                batch.imported_at,
+                tuple(consent_of(context, consent) for consent in consents),
+                tuple(called),
+            )
 
 
 def _period(month: str, timezone: str) -> Period:
@@ -402,44 +364,6 @@ def _populations(period: Period) -> list[tuple[Stratum, Select[Any]]]:
 def _ids(session: Session, query: Select[Any]) -> Iterator[str]:
     """Ids one after the other: a month may have a million contacts."""
     yield from session.scalars(query.execution_options(yield_per=10_000))
-
-
-def _audit(session: Session, month: str) -> Audit:
-    row = session.get(AuditRow, month, populate_existing=True)
-    if row is None:
-        raise BadInput("was not drawn", field="month", remedy=f"candor audit draw --month {month}")
-    noted = set(
-        session.scalars(
-            select(AuditNote.id)
-            .join(AuditAnswer, AuditAnswer.id == AuditNote.id)
-            .where(AuditAnswer.month == month)
-        )
-    )
-    answers: dict[int, dict[str, Answered]] = {}
-    for a in session.scalars(select(AuditAnswer).where(AuditAnswer.month == month)):
-        answered = Answered(Answer(a.answer), a.by, a.at, a.id, a.id in noted)
-        answers.setdefault(a.position, {})[a.question] = answered
-    items = session.scalars(
-        select(AuditItem).where(AuditItem.month == month).order_by(AuditItem.position)
-    )
-    return Audit(
-        month=row.month,
-        drawn_by=row.drawn_by,
-        drawn_at=row.drawn_at,
-        size=row.size,
-        root=row.root,
-        seed=row.seed,
-        checklist=row.checklist,
-        population=dict(row.population),
-        items=tuple(
-            Item(i.position, Stratum(i.stratum), i.subject, answers.get(i.position, {}))
-            for i in items
-        ),
-        digest=row.digest,
-        result=row.result,
-        signed_by=row.signed_by or "",
-        signed_at=row.signed_at,
-    )
 
 
 def _open_row(session: Session, month: str) -> AuditRow:

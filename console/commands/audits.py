@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +29,7 @@ from console.commands.common import (
 from console.homes import Opened
 from console.inputs import read_words, shown
 from console.messages import text
-from storage.audits import Audit
+from storage.audit_rows import Audit
 
 audit_app = group("The monthly compliance audit: drawn by nobody's choice, answered, signed.")
 
@@ -142,6 +144,39 @@ def audit_walk(
                 )
         if not waiting:
             say(it, "audit.all_answered", month=audit.month)
+
+
+@audit_app.command("look")
+def audit_look(
+    item: Annotated[int, typer.Argument(help="Number of a contact that was drawn.")],
+    month: MonthOption = "",
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """A contact that was drawn: where it came from, its consents, when it was called. The
+    ledger keeps who looked (compliance officers, auditors).
+
+    Example: candor audit look 3
+    """
+    with homes.opened(home, passphrase()) as it:
+        actor, audit = homes.signed_in(it), _audit(it, month)
+        found, language = (
+            it.store.audits.contact(actor, audit.month, item),
+            it.home.settings.language,
+        )
+    data = dataclasses.asdict(found)
+    if as_json:
+        print_json(data)
+        return
+    consents = data.pop("consents")
+    for name, value in [*data.items(), *(pair for consent in consents for pair in consent.items())]:
+        if isinstance(value, datetime):
+            value = shown(value, language)
+        elif isinstance(value, tuple):
+            value = ", ".join(shown(at, language) for at in value)
+        typer.echo(
+            f"{text(f'audit.look.{name}', language)}: {'–' if value in ('', None) else value}"
+        )
 
 
 @audit_app.command("answer")

@@ -129,6 +129,7 @@ def _done_json(done: Done) -> dict[str, Any]:
         "recordings": done.recordings,
         "contacts": done.contacts,
         "refusals": done.refusals,
+        "complaints": done.complaints,
         "held": done.held,
         "waiting": done.waiting,
         "rows": dict(done.what),

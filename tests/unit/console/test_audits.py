@@ -17,7 +17,7 @@ from console import audit_page, duty_checks, homes
 from console.audit_view import load_checklist, question_text
 from console.diagnosis import Level
 from console.messages import LANGUAGES
-from storage.audits import Answered, Audit, Item
+from storage.audit_rows import Answered, Audit, Item
 from tests.console_desk import Desk, desk_at
 
 NOW = datetime.now(UTC)

@@ -19,7 +19,7 @@ from compliance.errors import BadInput, NotAllowed
 from compliance.facts import Number, Role
 from console.audit_view import load_checklist
 from storage.anchors import FolderAnchor
-from storage.audits import Audit, digest_of
+from storage.audit_rows import Audit, digest_of
 from storage.case_tables import AuditRow
 from storage.cases import CaseKind
 from storage.sequencer import Sequencer
@@ -149,6 +149,31 @@ def test_it_is_signed_once_everything_is_answered_and_findings_open_cases(
     with home.engine.connect() as connection:
         bodies = connection.execute(text("SELECT body FROM ledger_outbox")).scalars().all()
     assert not any(b"Wang" in bytes(body) for body in bodies)
+
+
+def test_a_drawn_contact_is_looked_at_masked_and_that_is_written_down(
+    home: TestHome, checklist: Checklist, tmp_path: Path
+) -> None:
+    month_with_things(home, tmp_path)
+    audit = drawn(home, checklist)
+    (first, *_) = [item for item in audit.items if item.stratum is Stratum.CONTACT]
+    looked = home.store.audits.contact(home.actors["auditor"], MONTH, first.position)
+    assert looked.number.startswith("139****")
+    assert [consent.explicit for consent in looked.consents] == [True]
+    assert entries(home, "pii.read")[-1]["body"]["contact"] == first.subject
+    with pytest.raises(NotAllowed):
+        home.store.audits.contact(home.actors["operator"], MONTH, first.position)
+    for position in (0, 99):  # the month, nothing
+        with pytest.raises(BadInput, match="no contact of this audit"):
+            home.store.audits.contact(home.actors["auditor"], MONTH, position)
+    (complaint,) = [item for item in audit.items if item.stratum is Stratum.COMPLAINT]
+    with home.engine.begin() as connection:
+        connection.execute(text("DELETE FROM targets"))
+        connection.execute(text("DELETE FROM consents"))
+        connection.execute(text("DELETE FROM contacts"))
+    with pytest.raises(BadInput, match="destroyed since"):
+        home.store.audits.contact(home.actors["auditor"], MONTH, first.position)
+    assert complaint.position == len(audit.items) - 1
 
 
 def test_an_answer_may_be_changed_and_no_needs_words(
