@@ -32,7 +32,9 @@ class OwnNumber(Evolve):
 
     def cap(self, asked: int | None) -> int | None:
         """The stricter of its own limit and the profile's; None: neither is set."""
-        return min((c for c in (self.day_cap, asked) if c is not None), default=None)
+        if self.day_cap is None:
+            return asked
+        return self.day_cap if asked is None else min(self.day_cap, asked)
 
     def used(self, now: datetime) -> int:
         """Calls that still count at ``now``, as far as is known: the oldest may be over."""

@@ -20,7 +20,7 @@ def own_number_over_cap(
     if own is None:
         return None if asked is None else Breach("unknown")
     cap = own.cap(None if asked is None else asked.calls_per_day)
-    if cap is None or own.used(now) < cap:
+    if cap is None or own.calls < cap or own.used(now) < cap:
         return None
     params = (("calls", str(own.calls)), ("cap", str(cap)))
     return Breach("reached", params, own.room_at(), source=rulebook.policy.cite("own_numbers"))
