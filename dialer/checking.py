@@ -106,7 +106,7 @@ class CallChecker:
             first = bot[: to_samples(_OPENING_WITHIN_MS)]
             found = {name: likeness.find(first, _audible(rendered, name)) for name in OPENING}
             if record.refused and record.refused_ms is not None:
-                farewell = _farewell(bot, record.refused_ms, rendered)
+                farewell = _farewell(bot, subject, rendered)
         return Evidence(
             language=version.language,
             company=subject.company,
@@ -177,14 +177,25 @@ def _audible(script: RenderedScript, prompt: str) -> Pcm:
     return np.frombuffer(found.pcm, "<i2")[start:end]
 
 
-def _farewell(bot: Pcm, refused_ms: int, rendered: RenderedScript) -> Likeness | None:
-    """The goodbye after a refusal; None where it names the contact's values: no two are alike."""
-    if rendered.get(line_id("refusal")) is None:
+def _farewell(bot: Pcm, subject: Subject, rendered: RenderedScript) -> Likeness | None:
+    """The goodbye after a refusal, by what the transcript says it was; None where it names the
+    contact's values: no two are alike."""
+    refused_ms = subject.record.refused_ms or 0
+    said = [
+        line.text
+        for line in subject.lines
+        if line.mark == "farewell" and line.speaker is Speaker.BOT and line.end_ms >= refused_ms
+    ]
+    prompt = line_id("refusal")
+    for found in rendered.prompts.values():
+        if said and found.mark == "farewell" and found.text.startswith(said[-1]):
+            prompt = found.id
+    if rendered.get(prompt) is None:
         return None
     begin = max(0, to_samples(refused_ms - _FAREWELL_BEFORE_MS))
-    found = likeness.find(bot[begin:], _audible(rendered, line_id("refusal")))
+    place = likeness.find(bot[begin:], _audible(rendered, prompt))
     ahead = to_ms(begin)
-    return found.evolve(start_ms=found.start_ms + ahead, end_ms=found.end_ms + ahead)
+    return place.evolve(start_ms=place.start_ms + ahead, end_ms=place.end_ms + ahead)
 
 
 def _refuses(lines: tuple[TranscriptLine, ...], language: str) -> bool:

@@ -78,14 +78,25 @@ def retell(
     *,
     words: str = "",
     signed: bool = True,
+    refused: bool = False,
 ) -> None:
-    """Let the accepted call have spoken the demo script: its sound, its words, its record."""
+    """Let the accepted call, or the ``refused`` one, have spoken the demo script: its sound, its
+    words, its record. A refusal ends 300 ms before the last of ``names`` begins."""
+    call = home.refused if refused else home.accepted
     shutil.copytree(voice.folder, home.root / "prompts", dirs_exist_ok=True)
     rendered = voice.script
     digest = version_digest(SOURCE, rendered.script_digest, rendered.audio_digest)
     times = {name: (start, end) for name, start, end in voice.times(*names)}
     lines = [
-        [str(Speaker.BOT), words or rendered.prompts[name].text, start, end, None, None, name]
+        [
+            str(Speaker.BOT),
+            words or rendered.prompts[name].text,
+            start,
+            end,
+            None,
+            None,
+            mark_of(name),
+        ]
         for name, (start, end) in times.items()
     ]
     with homes.opened(home.root) as it:
@@ -93,25 +104,27 @@ def retell(
             FolderObjects(it.home.objects),
             it.keyring,
             tenant=it.store.tenant,
-            call_id=home.accepted,
+            call_id=call,
             recording_id=secrets.token_hex(16),
         )
-        it.store.open_recording_row(home.accepted, writer.opening)
+        it.store.open_recording_row(call, writer.opening)
         alaw = linear_to_alaw(np.clip(audio, -32768, 32767).astype(np.int16))
         writer.write(bytes([0xD5]) * len(alaw), alaw)
-        sealed = writer.close(keep_callee=True)
+        sealed = writer.close(keep_callee=not refused)
         context = Context(it.engine, it.keyring, node="node1", clock=it.clock)
         with Session(it.engine) as session, session.begin():
             seal_rows(session, sealed, it.clock.wall())
-            kept = call_keys.seal(context, session, home.accepted, "transcript", json.dumps(lines))
+            kept = call_keys.seal(context, session, call, "transcript", json.dumps(lines))
             session.execute(
                 update(AttemptRow)
-                .where(AttemptRow.id == home.accepted)
+                .where(AttemptRow.id == call)
                 .values(
                     recording=sealed.id,
                     duration_ms=len(alaw) // 8,
                     disclosed_ms=times["disclosure"][1],
-                    notice_ms=times["recording_notice"][1],
+                    notice_ms=times["recording_notice"][1] if not refused else None,
+                    farewell_ms=times[names[-1]][0] if refused else None,
+                    refused_ms=times[names[-1]][0] - 300 if refused else None,
                     transcript_sealed=kept,
                 )
             )
@@ -124,6 +137,10 @@ def retell(
                     approved_digest=digest if signed else "0" * 64,
                 )
             )
+
+
+def mark_of(name: str) -> str:
+    return "farewell" if name.startswith("line.") else name
 
 
 def checked(home: ConsoleHome, code: int, *words: str) -> dict[str, Any]:
@@ -214,6 +231,28 @@ def test_quieter_and_noisier_sound_passes_still(calls: ConsoleHome, voice: Voice
     noise = np.random.default_rng(2).normal(0, 30, len(voice.said(*OPENING)))
     retell(calls, voice, voice.said(*OPENING) / 10 + noise / 10)
     assert checked(calls, 0)["result"] == "passed"
+
+
+def test_a_refusal_is_obeyed_by_whatever_goodbye_was_said(calls: ConsoleHome, voice: Voice) -> None:
+    """A complaint refuses as well, and ends with words of its own."""
+    names = ("disclosure", "line.refusal")
+    calls.sign_in(Role.AUDITOR)
+    retell(calls, voice, voice.said(*names)[: -8 * 900], names, refused=True)
+    (found,) = json.loads(calls.candor("check", calls.refused, "--json").out)
+    items = {item["item"]: item for item in found["check"]["items"]}
+    assert items["refusal"]["verdict"] == "passed", items["refusal"]
+    assert items["notice"]["verdict"] == "skipped"
+    names = ("disclosure", "line.complaint")
+    retell(calls, voice, voice.said(*names)[: -8 * 900], names, refused=True)
+    (found,) = json.loads(calls.candor("check", calls.refused, "--json").out)
+    items = {item["item"]: item for item in found["check"]["items"]}
+    messages = [f["message"] for f in items["refusal"]["findings"]]
+    assert "callcheck.refusal.no_farewell" not in messages
+    retell(calls, voice, voice.said("disclosure"), names, refused=True)  # nothing was said
+    (found,) = json.loads(calls.candor("check", calls.refused, "--json").out)
+    items = {item["item"]: item for item in found["check"]["items"]}
+    messages = [f["message"] for f in items["refusal"]["findings"]]
+    assert "callcheck.refusal.no_farewell" in messages
 
 
 def test_a_risk_word_of_ours_fails_and_is_named_by_the_lexicon(
