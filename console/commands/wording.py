@@ -149,7 +149,7 @@ def _show(checked: WordCheck, found: tuple[WordFinding, ...], written: str, lang
     for finding in found:
         # Text, never markup: the words are not ours to interpret.
         table.add_row(
-            _place(written, finding.start),
+            _position(written, finding.start),
             Text(finding.written),
             Text(finding.term),
             finding.requirement,
@@ -159,7 +159,7 @@ def _show(checked: WordCheck, found: tuple[WordFinding, ...], written: str, lang
     typer.echo(text("wording.found", language, count=len(found), industry=checked.industry))
 
 
-def _place(written: str, at: int) -> str:
+def _position(written: str, at: int) -> str:
     """Line and column, from 1."""
     before = written[:at]
     return f"{before.count(chr(10)) + 1}:{at - before.rfind(chr(10))}"
