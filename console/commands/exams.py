@@ -56,7 +56,7 @@ def exam_take(
         if answers is not None:
             if not as_json:
                 raise BadInput("goes with --json", field="--answers")
-            sitting, given = _read(answers)
+            sitting, given = read_answers(answers)
             done = it.store.exams.hand_in(actor, sitting, bank, given)
         elif as_json:
             print_json(_as_json(it.store.exams.begin(actor, bank), bank))
@@ -183,8 +183,8 @@ def _result(done: HandedIn) -> dict[str, Any]:
     }
 
 
-def _read(file: Path) -> tuple[str, dict[str, int]]:
-    """The sitting's id and the chosen answers, counted from 0."""
+def read_answers(file: Path) -> tuple[str, dict[str, int]]:
+    """The sitting's id and the chosen answers, counted from 0; BadInput where there are none."""
     try:
         if str(file) == FROM_STDIN:
             document = sys.stdin.read(_LARGEST)

@@ -207,7 +207,7 @@ def calendar_import(
     """
     with homes.opened(home, passphrase()) as it:
         actor = homes.signed_in(it)
-        calendar = _read(file)
+        calendar = read_calendar(file)
         shipped = {(c.region, c.year): c for c in load_calendars()}
         it.store.law.import_calendar(
             actor,
@@ -223,7 +223,8 @@ def calendar_import(
             say(it, "done.calendar_imported", **named)
 
 
-def _read(file: Path) -> Calendar:
+def read_calendar(file: Path) -> Calendar:
+    """One table from a file; BadInput, PolicyError where it is none."""
     try:
         if file.stat().st_size > _LARGEST:
             raise BadInput("is too large for a calendar", field="file")
