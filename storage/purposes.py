@@ -7,7 +7,6 @@ declared, its script versions and its batches; of a purpose, the declaration alo
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,7 +27,6 @@ from storage.objects import Objects
 from storage.paper_tables import AssessmentRow, CampaignBatch, PaperRow, PurposeRow
 from storage.papers import file_paper
 
-_CODE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _STEERABLE = frozenset({"draft", "paused"})
 
 
@@ -67,8 +65,8 @@ class Purposes:
         self._context = context
 
     def declare(self, actor: Actor, code: str, *, legal_basis: str, description: str) -> str:
-        """Declare a purpose; declaring it again in other words replaces it, and every
-        assessment of the old words covers it no longer.
+        """Declare a purpose by the code that consents name; declaring it again in other words
+        replaces it, and every assessment of the old words covers it no longer.
 
         Raises:
             NotAllowed: not a compliance officer.
@@ -76,8 +74,8 @@ class Purposes:
         """
         context = self._context
         context.require(actor, "purpose.declare", Role.COMPLIANCE)
-        if not _CODE.fullmatch(code):
-            raise BadInput("write small letters, digits, dots and dashes", field="purpose")
+        if not code.strip() or code != code.strip() or len(code) > 100 or not code.isprintable():
+            raise BadInput("a purpose has 1 to 100 printable characters", field="purpose")
         if legal_basis not in LEGAL_BASES:
             raise BadInput(f"is none of {', '.join(LEGAL_BASES)}", field="legal_basis")
         description = description.strip()

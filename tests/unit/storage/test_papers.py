@@ -292,6 +292,22 @@ def test_another_purpose_blocks_until_consent_and_assessment_follow(
     permitted(home, campaign)
 
 
+def test_a_purpose_is_declared_as_consents_name_it(home: TestHome) -> None:
+    declare = home.store.purposes.declare
+    officer = home.actors["officer"]
+    assert declare(officer, "会员服务", legal_basis="consent", description="x") == "会员服务"
+    for code, basis, words, field in (
+        ("", "consent", "x", "purpose"),
+        (" p", "consent", "x", "purpose"),
+        ("p" * 101, "consent", "x", "purpose"),
+        ("p", "hope", "x", "legal_basis"),
+        ("p", "consent", " ", "description"),
+    ):
+        with pytest.raises(BadInput) as caught:
+            declare(officer, code, legal_basis=basis, description=words)
+        assert caught.value.field == field
+
+
 def test_a_purpose_that_ended_or_was_never_declared_refuses(home: TestHome) -> None:
     campaign = home.campaign()
     home.store.purposes.end(home.actors["officer"], PURPOSE)
