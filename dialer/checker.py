@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The process that checks calls once they are over, off the path of every live call.
 
-Started by the supervisor as ``python -m dialer.checker``; the order is one JSON line on
-standard input, then one attempt id a line as calls end. It runs at the lowest priority, one
+Started by the supervisor, nice before it loads anything; the order is one JSON line on
+standard input, then one attempt id a line as calls end. It checks one
 call at a time, and waits while the machine is loaded and calls are up. ``end`` on a line says
 that the run is over: what waits is checked still. Standard input closing ends it at once.
 What it does not come to is taken up by the next run or by ``candor check``.
@@ -33,7 +33,6 @@ from storage.store import Store
 
 log = structlog.get_logger("dialer.checker")
 
-_NICE = 19
 _LOADED = 0.9  # load a core from which it waits while calls are up
 _LOOK_S = 1.0
 _AGAIN_S = 5.0  # after the database or the bucket was away
@@ -117,7 +116,6 @@ def _listen(waiting: Waiting) -> None:
 
 
 def main() -> int:
-    os.nice(_NICE)
     order = CheckOrder(**json.loads(sys.stdin.readline()))
     home = Home(Path(order.home))
     configure(home.logs / f"{home.settings.node}-checker.log")

@@ -138,7 +138,7 @@ class Supervisor:
             speech_watch = [
                 asyncio.create_task(self._keep_speech(i)) for i in range(settings.speech.processes)
             ]
-            await self._start_checker()
+            self._checks = self._checker()
             async with asyncio.TaskGroup() as group:
                 for index in range(settings.dial.processes):
                     group.create_task(self._keep_worker(index, campaign))
@@ -284,7 +284,7 @@ class Supervisor:
                 case "ended":
                     worker.dialogs.pop(facts["attempt"], None)
                     if self._checks is not None:
-                        self._checks.ended(facts["attempt"])
+                        await self._checks.ended(facts["attempt"])
                 case "agent_released":
                     worker.dialogs.pop(facts["leg"], None)
                 case "done":
@@ -378,14 +378,14 @@ class Supervisor:
 
     # ------------------------------------------------------------ checks of ended calls
 
-    async def _start_checker(self) -> None:
-        if self._home.settings.checks.automatic:
-            self._checks = CheckProcess(
-                CheckOrder(str(self._home.root), self._passphrase),
-                _without(SECRET_VARIABLES - {KEYRING}),
-                self._error_file("checker"),
-            )
-            await self._checks.start()
+    def _checker(self) -> CheckProcess | None:
+        if not self._home.settings.checks.automatic:
+            return None
+        return CheckProcess(
+            CheckOrder(str(self._home.root), self._passphrase),
+            _without(SECRET_VARIABLES - {KEYRING}),
+            lambda: self._error_file("checker"),
+        )
 
     # ------------------------------------------------------------ the end
 
