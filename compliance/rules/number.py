@@ -114,7 +114,7 @@ def registry_not_looked_up(
 def on_registry(request: DialRequest, rulebook: Rulebook, now: datetime) -> Breach | None:
     """A number on a do-not-call list, of any age, whether a profile asks for the list or not:
     whoever brought it in wants it obeyed. A consent does not lift it."""
-    if not request.registries:
+    if request.registries == ():
         return None
     listed = [r.name for r in request.registries if r.listed is not False]
     if not listed:
