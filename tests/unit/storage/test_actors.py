@@ -40,6 +40,7 @@ BY_ITSELF = {
     "record_refusal": "a step of a call: the callee said no",
     "finish": "a step of a call",
     "finish_attempt": "a step of a call",
+    "spoken.values": "a step of a call: what the script says of the contact to the contact",
     "settle_expired": "calls whose process died",
     "own_numbers.watch": "judges our numbers by calls that ended",
     "unsealed_recordings": "calls whose process died",

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a call leaves: one transaction, sealed, masked in lists, raw only with a reason."""
+"""What a call leaves: one transaction, sealed, masked in lists, raw only with a reason
+(T2, D8, D10, S5)."""
 
 from __future__ import annotations
 

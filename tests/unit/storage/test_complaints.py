@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Complaints: the clock of the answer, who handles what, what closes one, and what is kept."""
+"""Complaints: the clock of the answer, who handles what, what closes one, and what is kept
+(P2, P3, P6, P7)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Import: what is taken, what is left out and why, and that nothing is half-written."""
+"""Import: what is taken, what is left out and why, and that nothing is half-written
+(D1, D3, D5)."""
 
 from __future__ import annotations
 

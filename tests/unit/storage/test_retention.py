@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What goes when: recordings, contacts, refusals; never early, never without a record."""
+"""What goes when: recordings, contacts, refusals; never early, never without a record
+(D13, D14, S6, S12)."""
 
 from __future__ import annotations
 
