@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -74,14 +75,6 @@ def papers_add(
         "purpose": purpose,
         "script": script,
     }
-    named = [(owner_kind, owner) for owner_kind, owner in owners.items() if owner]
-    if len(named) != 1:
-        raise BadInput(
-            "a paper belongs to one owner",
-            field="owner",
-            remedy=f"give one of {', '.join('--' + owner for owner in KINDS)}",
-        )
-    [(owner_kind, owner)] = named
     details = {
         "class": licence_class,
         "our_duties": our_duties,
@@ -90,8 +83,10 @@ def papers_add(
         "batch": batch,
     }
     with homes.opened(home, passphrase()) as it:
+        actor = homes.signed_in(it)
+        owner_kind, owner = _one_owner(owners)
         paper = it.store.papers.add(
-            homes.signed_in(it),
+            actor,
             it.home.open_objects(),
             file,
             kind=kind,
@@ -107,6 +102,17 @@ def papers_add(
             print_json({"paper": paper})
         else:
             say(it, "papers.added", paper=paper)
+
+
+def _one_owner(owners: Mapping[str, str]) -> tuple[str, str]:
+    named = [(owner_kind, owner) for owner_kind, owner in owners.items() if owner]
+    if len(named) != 1:
+        raise BadInput(
+            "a paper belongs to one owner",
+            field="owner",
+            remedy=f"give one of {', '.join('--' + owner for owner in KINDS)}",
+        )
+    return named[0]
 
 
 @papers_app.command("list")
