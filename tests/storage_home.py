@@ -44,6 +44,7 @@ from storage.objects import FolderObjects
 from storage.recordings import RecordingWriter
 from storage.store import ScriptVersion, Store, init_home
 from tests.databases import Databases
+from tests.duties import keep_duties
 from tests.exams import adopt, pass_exam
 
 START = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)  # Tuesday, 10:00 in Shanghai
@@ -141,6 +142,7 @@ class TestHome:
             lines=[line.id for line in lines],
         )
         if start:
+            keep_duties(self.engine, self.clock.wall())
             self.store.campaigns.start(self.actors["operator"], campaign)
         return campaign
 

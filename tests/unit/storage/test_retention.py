@@ -496,7 +496,7 @@ def test_who_may_run_it_and_what_the_ledger_says(home: TestHome) -> None:
     (entry,) = entries(home, "retention.run")
     assert entry["actor"] == home.actors["admin"].id
     assert entry["body"] == {
-        "recordings": 0, "contacts": 0, "refusals": 0, "held": 0, "waiting": 0
+        "recordings": 0, "contacts": 0, "refusals": 0, "complaints": 0, "held": 0, "waiting": 0
     }  # fmt: skip
 
 

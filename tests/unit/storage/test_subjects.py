@@ -19,6 +19,7 @@ from storage.objects import FolderObjects
 from storage.recordings import open_recording
 from storage.store import AccessReason
 from storage.subjects import ERASED, Erasure, Held, SubjectReason
+from tests.exams import pass_exam
 from tests.storage_home import COMPANY, PURPOSE, RULEBOOK, START, TestHome
 
 PHONE = "13900000001"
@@ -197,6 +198,7 @@ def test_the_old_file_again_does_not_restore_dialing(home: TestHome) -> None:
     home.store.release(claim)
     # Years later still; and only a consent given since helps.
     home.clock.advance(3 * LONG_S)
+    pass_exam(home.store, home.actors["operator"])
     claim = home.claim(home.campaign([PHONE], name="years-later"))
     assert "withdrawn_consent" in {f.rule for f in home.refusal(claim).decision.refusing}
     home.store.release(claim)
