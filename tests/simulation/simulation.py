@@ -244,6 +244,9 @@ class Simulation:
             self._commit(node, claim, verdict)
             return
         wait = rng.expovariate(8) if rng.random() < 0.97 else rng.random() * 6
+        if rng.random() < 0.004:  # the letter comes in while the call is prepared
+            self._later(SECOND, self._refuse_in_call, claim.request.contact.number.e164, "")
+            wait = 2.0
         self._later(wait * SECOND, self._commit, node, claim, verdict)
 
     def _commit(self, node: Node, claim: Claim, permit: Permit) -> None:
@@ -266,6 +269,8 @@ class Simulation:
             self._crash(node, campaign)
             return
         wait = rng.expovariate(20) if rng.random() < 0.97 else rng.random() * 6
+        if said.second >= 55 and not self.at_once:  # the hour ends while the line is taken
+            wait = rng.random() * 6
         self._later((0.0 if self.at_once else wait) * SECOND, self._invite, node, claim, permit)
 
     def _invite(self, node: Node, claim: Claim, permit: Permit) -> None:
@@ -307,6 +312,9 @@ class Simulation:
         if self.rng.random() < 0.9:
             minutes = self.rng.choice(_AGAIN) + self.rng.random() - 0.5
             again = node.wall() + timedelta(minutes=minutes)
+            if self.rng.random() < 0.06:  # just before the hours end in Shanghai
+                again = again.replace(hour=3, minute=29, second=40, microsecond=0)
+                again += timedelta(days=1)
         self.store.finish(claim, outcome, again)
         self._later(SECOND, self._work, node, self.rng.choice(world.PLANS).id)
 

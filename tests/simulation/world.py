@@ -50,7 +50,7 @@ SPELLINGS: tuple[Callable[[str], str], ...] = (
     lambda n: f"86{n[3:]}",
     lambda n: f"({n[:3]}) {n[3:7]} {n[7:]}",
 )
-UNDIALABLE = ("+86110", "+86120", "+86955885", "13912345678", "+8613")
+UNDIALABLE = ("+86110", "+8610086", "+8610010", "+86955885", "13912345678", "+8613")
 
 
 def law(*names: str) -> Rulebook:
@@ -102,7 +102,7 @@ def people(rng: Random, count: int, purposes: tuple[str, ...]) -> Iterator[Drawn
             spellings = (rng.choice(SPELLINGS)(e164), rng.choice(SPELLINGS)(e164))
             for spelling in spellings:
                 assert normalise(spelling).e164 == e164
-        if rng.random() < 0.01:
+        if rng.random() < 0.02:
             e164 = rng.choice(UNDIALABLE)
             spellings = (e164, e164)
         refused = None
