@@ -14,12 +14,7 @@ from compliance.rules.standing import STANDING_RULES
 from compliance.rules.timing import TIMING_RULES
 
 RULES: tuple[Rule, ...] = (
-    CAMPAIGN_RULES
-    + STANDING_RULES
-    + PAPER_RULES
-    + CONSENT_RULES
-    + NUMBER_RULES
-    + TIMING_RULES
+    CAMPAIGN_RULES + STANDING_RULES + PAPER_RULES + CONSENT_RULES + NUMBER_RULES + TIMING_RULES
 )
 LINE_RULES: tuple[LineRule, ...] = OF_LINES + SUPPLIER_RULES + OWN_NUMBER_RULES
 
