@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, text, update
 
+from compliance.complaints import Channel, ComplaintKind
+from compliance.duties import DutyKind
 from compliance.errors import BadInput, NotAllowed, StorageError
 from compliance.facts import Number, SourceKind
 from storage import call_keys, pii, rotation, sealed_columns
+from storage.case_tables import AuditNote
 from storage.key_document import new_key_id
 from storage.keys import FileKeyring
 from storage.models import AttemptRow, LabTester
@@ -62,6 +65,28 @@ def furnish(home: TestHome) -> str:
         )
     _as_before_calls_had_keys(home, attempt.id)
     return attempt.id
+
+
+def furnish_oversight(home: TestHome) -> tuple[str, str]:
+    """Words of complaints, cases, audits and duties; returns a complaint and its case."""
+    complaints, officer = home.store.complaints, home.actors["officer"]
+    complaint = complaints.add(
+        home.actors["operator"],
+        kind=ComplaintKind.OTHER,
+        channel=Channel.WEB,
+        text="太吵",
+        received_at=home.clock.wall(),
+        number=number(PHONES[0]),
+    )
+    case = complaints.complaint(complaint).case
+    home.store.cases.note(officer, case, "回电")
+    month = f"{home.clock.wall():%Y-%m}"
+    home.store.duties.close(officer, DutyKind.SCRIPT_REVIEW, month, "好", "UTC")
+    note = new_key_id() * 4
+    with home.engine.begin() as connection:
+        sealed = seal(home, "是", "audit_notes", "text", note)
+        connection.execute(insert(AuditNote).values(id=note, text_sealed=sealed))
+    return complaint, case
 
 
 def _as_before_calls_had_keys(home: TestHome, call: str) -> None:
@@ -128,14 +153,19 @@ def rotate(home: TestHome) -> str:
 
 def test_everything_moves_to_the_new_key_and_opens_as_before(home: TestHome) -> None:
     call = furnish(home)
+    complaint, case = furnish_oversight(home)
     before, counted = everything(home, call), uses(home)
     old = home.keyring.key_id()
     assert set(counted) == {old}
-    assert set(counted[old]) == {table.name for table in sealed_columns.tables()}
+    # Notes of a call lie under the call's key; those of an own number's case as other cases' do.
+    elsewhere = {"call_notes", "number_case_notes"}
+    assert set(counted[old]) == {table.name for table in sealed_columns.tables()} - elsewhere
     new = rotate(home)
     assert uses(home) == {new: counted[old]}
     assert home.keyring.key_ids() == (new,)
     assert everything(home, call) == before
+    assert home.store.complaints.words(home.actors["officer"], complaint).text == "太吵"
+    assert home.store.cases.notes(home.actors["officer"], case)[0].text == "回电"
     again = open_home(home.path)
     assert everything(again, call) == before
     again.close()
