@@ -8,7 +8,9 @@ have been sent, and which refusals had no reason.
 
 Two clocks, two judgements. By what the acting machine's clock showed an INVITE must be right
 to the microsecond. By true time it may be off by what clocks may differ (``SLACK``): once at
-the edge of hours and papers, twice between two machines' calls to one number.
+the edge of hours and papers, twice between two machines' calls to one number. Caps count an
+attempt from its commit, and its INVITE follows within five seconds: two telephones' rings may
+be closer than their commits by as much.
 """
 
 from __future__ import annotations
@@ -248,25 +250,26 @@ class Oracle:
     ) -> set[str]:
         """Hours, days and caps; ``before`` are the earlier calls to this number."""
         wrong = self._closed(zone, campaign, at, slack)
+        off = 2 * slack + PERMIT if slack else NONE  # the earlier call rang after its commit
         place = self._zone(zone)
         if place is None or not before:
             return wrong
         local = at.astimezone(place)
         midnight = datetime(local.year, local.month, local.day, tzinfo=place).astimezone(UTC)
         if self._cn(campaign):
-            since = at - HOUR + 2 * slack
+            since = at - HOUR + off
             if any(call > since for call in before):
                 wrong.add("an hour")
-            since = at - DAY + 2 * slack
+            since = at - DAY + off
             if sum(call > since for call in before) >= 3:
                 wrong.add("three a day")
-            if sum(call >= midnight + 2 * slack for call in before) >= 3:
+            if sum(call >= midnight + off for call in before) >= 3:
                 wrong.add("three a day")
         if "fr" in self._law[campaign]:
-            since = at - MONTH + 2 * slack
+            since = at - MONTH + off
             first = datetime(local.year, local.month, 1, tzinfo=place).astimezone(UTC)
             within = sum(call > since for call in before)
-            if within >= 4 or sum(call >= first + 2 * slack for call in before) >= 4:
+            if within >= 4 or sum(call >= first + off for call in before) >= 4:
                 wrong.add("four a month")
         return wrong
 
