@@ -17,6 +17,14 @@ MOST_AHEAD_S = 2.0
 """Whoever's clock is further than this from the database's, ahead or behind, does not dial:
 hours, caps and leases compare times that several machines wrote."""
 
+PERMIT_S = 5.0
+"""A permit's life: an INVITE leaves at most this long after its attempt was committed."""
+
+RINGS_WITHIN_S = PERMIT_S + 2 * MOST_AHEAD_S
+"""An attempt's telephone may ring this much later than its committed time says, to whoever
+reads that time by another clock. Rolling caps count it, so that two rings and not just two
+commits are an hour apart (C4)."""
+
 _SAMPLES = 3
 _QUICK_S = 0.2  # an answer as quick as this says the difference well enough
 

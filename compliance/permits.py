@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from compliance.clock import PERMIT_S
 from compliance.errors import PermitError
 from compliance.facts import Decision, InternalLeg, Number
 
@@ -32,7 +33,7 @@ class Permit:
 
     __slots__ = ("_committed", "_expires", "_used", "decision", "number")
 
-    LIFETIME_S = 5.0
+    LIFETIME_S = PERMIT_S
 
     def __init__(
         self,

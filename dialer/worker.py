@@ -226,6 +226,7 @@ async def _watch(ctx: DialContext, home: Home, engine: Engine, lag_limit_s: floa
             "journal": await ctx.files.run(ctx.journal.aside),
             "paused": steering.state == "paused",
             "law": not lawful,
+            "clock": steering.clock_adrift,
             "ledger": lag > lag_limit_s,
             "speech": ctx.speech.behind,
         }

@@ -11,7 +11,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from compliance.canonical import canonical, digest
-from compliance.clock import MOST_AHEAD_S
+from compliance.clock import MOST_AHEAD_S, RINGS_WITHIN_S
 from compliance.errors import AuthorisationDenied, BadInput, LeaseLost, PermitError
 from compliance.facts import (
     Attempt,
@@ -37,10 +37,11 @@ from storage.leases import drop_lease, own_lease, set_target
 from storage.models import AttemptRow, CampaignRow, GateRefusal, Lease
 from storage.refusals import refusals_of, withdrawn_at
 from storage.registries import look_up
-from storage.requests import changed_papers, clock_ahead_s, past_attempts
+from storage.requests import changed_papers, past_attempts
 from storage.stops import stopped_at
 
-_HOUR = timedelta(hours=1)
+_RINGS_WITHIN = timedelta(seconds=RINGS_WITHIN_S)
+_HOUR, _DAY = timedelta(hours=1) + _RINGS_WITHIN, timedelta(days=1) + _RINGS_WITHIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ class Attempts:
         lock_shared(session, Guarded.DIALING)
         if stopped_at(session) is not None:
             return _Denial("emergency_stop", now)  # due again: claims wait until it is lifted
-        if abs(clock_ahead_s(self._context, session)) > MOST_AHEAD_S:
+        if abs(self._context.clock_ahead_s(session)) > MOST_AHEAD_S:
             return _Denial("clock_adrift", now)  # it was set while the call was prepared
         if adopted_digest(session) != request.standing.adopted_law:
             return _Denial("rulebook_not_adopted", now)  # another was adopted since the claim
@@ -332,19 +333,19 @@ class Attempts:
 def _over_cap(
     session: Session, lease: Lease, timezone: str, now: datetime, caps: Caps
 ) -> _Denial | None:
-    """Counts as the gate does: an attempt exactly one period ago is outside."""
+    """Counts as the gate does: an attempt that rang exactly one period ago is outside."""
     try:
         place = ZoneInfo(timezone) if timezone else UTC
     except (ZoneInfoNotFoundError, ValueError, OSError):
         place = UTC  # the gate let no such contact through; the rolling caps hold anyway
     today = now.astimezone(place).date()
     midnight = datetime.combine(today, time(), place).astimezone(UTC)
-    day_ago = now - timedelta(days=1)
+    hour_ago, day_ago = now - _HOUR, now - _DAY
     # Inclusive of midnight itself; later than `now` counts too: a clock was wrong.
     recent = past_attempts(
         session, lease.number_index, min(midnight, day_ago) - timedelta(microseconds=1)
     )
-    in_hour = [a.at for a in recent if a.at > now - _HOUR]
+    in_hour = [a.at for a in recent if a.at > hour_ago]
     if len(in_hour) >= caps.per_hour:
         return _Denial("over_call_cap", sorted(in_hour, reverse=True)[caps.per_hour - 1] + _HOUR)
     in_day = [a.at for a in recent if a.at >= midnight]
@@ -354,5 +355,5 @@ def _over_cap(
     rolling = [a.at for a in recent if a.at > day_ago]
     if len(rolling) >= caps.per_day:
         filling = sorted(rolling, reverse=True)[caps.per_day - 1]
-        return _Denial("over_call_cap", filling + timedelta(days=1))
+        return _Denial("over_call_cap", filling + _DAY)
     return None

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
@@ -68,6 +68,15 @@ class Context:
     def read(self) -> Iterator[Session]:
         with translated(), Session(self._readers, expire_on_commit=False) as session:
             yield session
+
+    def clock_ahead_s(self, session: Session) -> float:
+        """Seconds this machine's clock is ahead of the database's. SQLite has no clock of its own,
+        and is used by one machine alone."""
+        if self.engine.dialect.name == "sqlite":
+            return 0.0
+        return self.clock.ahead_of(
+            lambda: session.execute(select(func.clock_timestamp())).scalar_one()
+        )
 
     def log(
         self, session: Session, kind: str, actor: str, at: datetime, **body: ledger.Body | object

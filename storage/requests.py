@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from compliance.facts import (
@@ -101,7 +101,7 @@ def requests_for(
     facts = campaign_facts(campaign).evolve(papers=campaign_papers(session, campaign))
     partners = _partners(session, people.values(), now)
     lines = with_own_numbers(session, lines_of(session, campaign.id, now), now)
-    stopped, clock_ahead = stopped_at(session), clock_ahead_s(context, session)
+    stopped, clock_ahead = stopped_at(session), context.clock_ahead_s(session)
     standing = standing_of(session, facts)
     return [
         DialRequest(
@@ -151,16 +151,6 @@ def _partners(
         name: partner_of(session, partner, name, now)
         for name, partner in {(c.batch, c.partner.id) for c in people if c.partner.id}
     }
-
-
-def clock_ahead_s(context: Context, session: Session) -> float:
-    """Seconds this machine's clock is ahead of the database's. SQLite has no clock of its own,
-    and is used by one machine alone."""
-    if context.engine.dialect.name == "sqlite":
-        return 0.0
-    return context.clock.ahead_of(
-        lambda: session.execute(select(func.clock_timestamp())).scalar_one()
-    )
 
 
 def _consents(

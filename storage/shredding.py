@@ -89,9 +89,7 @@ def forget_words(session: Session, attempt: AttemptRow) -> None:
     """Transcript, key presses and proof go, with the key they were sealed under."""
     session.execute(delete(CallKey).where(CallKey.attempt == attempt.id))
     session.execute(  # of people of ours; they lay under the same key
-        update(CallNote)
-        .where(CallNote.attempt == attempt.id)
-        .values(text_sealed=None, text_key="")
+        update(CallNote).where(CallNote.attempt == attempt.id).values(text_sealed=None, text_key="")
     )
     attempt.transcript_sealed = attempt.keys_sealed = attempt.request_sealed = None
     # Without their random keys the ledger's commitments lead nowhere.

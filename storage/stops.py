@@ -14,6 +14,7 @@ from datetime import datetime
 from sqlalchemy import ScalarSelect, func, insert, select, update
 from sqlalchemy.orm import Session
 
+from compliance.clock import MOST_AHEAD_S
 from compliance.errors import BadInput
 from compliance.facts import Actor, Evolve, Role
 from storage.campaigns import CampaignState
@@ -40,6 +41,11 @@ class Steering(Evolve):
     state: CampaignState
     stopped_at: datetime | None  # the emergency stop in force
     adopted_law: str = ""  # digest of the rulebook adopted last; empty: none
+    clock_ahead_s: float = 0.0  # this machine against the database's
+
+    @property
+    def clock_adrift(self) -> bool:
+        return abs(self.clock_ahead_s) > MOST_AHEAD_S
 
 
 class Stops:
@@ -98,7 +104,7 @@ class Stops:
             return stopped_at(session)
 
     def steering(self, campaign: str) -> Steering:
-        """The campaign's state, the stop and the law in force, in one query.
+        """The campaign's state, the stop and the law in force, and how far our clock is off.
 
         Raises:
             BadInput: no such campaign.
@@ -107,9 +113,10 @@ class Stops:
             row = session.execute(
                 select(CampaignRow.state, _in_force(), _adopted()).where(CampaignRow.id == campaign)
             ).one_or_none()
+            ahead = self._context.clock_ahead_s(session)
         if row is None:
             raise BadInput("there is no such campaign", field="campaign")
-        return Steering(CampaignState(row[0]), row[1], row[2] or "")
+        return Steering(CampaignState(row[0]), row[1], row[2] or "", ahead)
 
 
 def _in_force() -> ScalarSelect[datetime]:

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from compliance.calendar import UnknownYear, is_workday, local_midnight, zone
-from compliance.clock import MOST_AHEAD_S
+from compliance.clock import MOST_AHEAD_S, RINGS_WITHIN_S
 from compliance.facts import DialRequest
 from compliance.profiles import PERIODS, Cap, DayRule, Window
 from compliance.rulebook import Policy, Rulebook
@@ -22,6 +22,7 @@ _MINUTE = timedelta(minutes=1)
 # A call longer ago is in no window of that period, rolling or calendar, in any zone: a month
 # has 31 days, a day 25 hours where the clock goes back.
 _REACH = {per: 2 * length for per, length in PERIODS.items()}
+_RINGS_WITHIN = timedelta(seconds=RINGS_WITHIN_S)
 _MOST_ZONES = 1024
 
 
@@ -182,15 +183,15 @@ def _next_period(local: datetime, per: str) -> datetime:
 def _window_start(cap: Cap, now: datetime, place: ZoneInfo) -> datetime:
     """Attempts after this instant count (rolling), or from it on (calendar)."""
     if cap.window == "rolling":
-        # An attempt exactly one period ago is outside: the period is over.
-        return now - PERIODS[cap.per] + timedelta(microseconds=1)
+        # An attempt that rang exactly one period ago is outside: the period is over.
+        return now - PERIODS[cap.per] - _RINGS_WITHIN + timedelta(microseconds=1)
     return _period_start(now.astimezone(place), cap.per).astimezone(UTC)
 
 
 def _free_again(cap: Cap, filling: datetime, place: ZoneInfo) -> datetime:
     """When the call that fills the cap leaves its window: then fewer than the cap are left."""
     if cap.window == "rolling":
-        return filling + PERIODS[cap.per]
+        return filling + PERIODS[cap.per] + _RINGS_WITHIN
     return _next_period(filling.astimezone(place), cap.per)
 
 

@@ -7,10 +7,9 @@ the published tables. It reads the log in order and says two things: which INVIT
 have been sent, and which refusals had no reason.
 
 Two clocks, two judgements. By what the acting machine's clock showed an INVITE must be right
-to the microsecond. By true time it may be off by what clocks may differ (``SLACK``): once at
-the edge of hours and papers, twice between two machines' calls to one number. Caps count an
-attempt from its commit, and its INVITE follows within five seconds: two telephones' rings may
-be closer than their commits by as much.
+to the microsecond. By true time it may be off by what clocks may differ (``SLACK``) at the edge
+of hours and papers; two calls to one number may not be closer than a cap says by any clock, and
+a refusal is groundless only if they could not have been.
 """
 
 from __future__ import annotations
@@ -171,7 +170,9 @@ class Oracle:
         if event.off_s is None or abs(event.off_s) > SLACK.total_seconds():
             reasons.add("clock")
         number = one_spelling(person.written)
-        reasons |= self._timing(person.zone, event.campaign, self._said[number], event.said)
+        reasons |= self._timing(
+            person.zone, event.campaign, self._said[number], event.said, closer=2 * SLACK + PERMIT
+        )
         lines = self._campaigns[event.campaign].lines
         if all(self._bad_line(line, event.said, NONE) for line in lines):
             reasons.add("no line")
@@ -247,29 +248,30 @@ class Oracle:
         before: list[datetime],
         at: datetime,
         slack: timedelta = NONE,
+        closer: timedelta = NONE,
     ) -> set[str]:
-        """Hours, days and caps; ``before`` are the earlier calls to this number."""
+        """Hours, days and caps; ``before`` are the earlier calls to this number, which may have
+        come as much as ``closer`` after what is known of them."""
         wrong = self._closed(zone, campaign, at, slack)
-        off = 2 * slack + PERMIT if slack else NONE  # the earlier call rang after its commit
         place = self._zone(zone)
         if place is None or not before:
             return wrong
         local = at.astimezone(place)
         midnight = datetime(local.year, local.month, local.day, tzinfo=place).astimezone(UTC)
         if self._cn(campaign):
-            since = at - HOUR + off
+            since = at - HOUR - closer
             if any(call > since for call in before):
                 wrong.add("an hour")
-            since = at - DAY + off
+            since = at - DAY - closer
             if sum(call > since for call in before) >= 3:
                 wrong.add("three a day")
-            if sum(call >= midnight + off for call in before) >= 3:
+            if sum(call >= midnight for call in before) >= 3:
                 wrong.add("three a day")
         if "fr" in self._law[campaign]:
-            since = at - MONTH + off
+            since = at - MONTH - closer
             first = datetime(local.year, local.month, 1, tzinfo=place).astimezone(UTC)
             within = sum(call > since for call in before)
-            if within >= 4 or sum(call >= first + off for call in before) >= 4:
+            if within >= 4 or sum(call >= first for call in before) >= 4:
                 wrong.add("four a month")
         return wrong
 

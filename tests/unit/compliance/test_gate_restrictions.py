@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compliance.calendar import add_calendar_months
+from compliance.clock import RINGS_WITHIN_S
 from compliance.facts import DialRequest
 from compliance.gate import recheck
 from compliance.rulebook import Rulebook, parse
@@ -171,8 +172,11 @@ def test_an_hour_that_comes_twice_is_open_twice_and_counted_in_real_time(
         assert at.astimezone(ZoneInfo(zone)).strftime("%H:%M") == "01:45"
         assert _passes("outside_calling_hours", at, zone, law)
     called = (attempt(timedelta(0), now=early),)
-    whole_hour = late - early >= timedelta(hours=1)
-    assert _passes("over_call_cap", late, zone, law, attempts=called) is whole_hour
+    free = early + timedelta(hours=1, seconds=RINGS_WITHIN_S)
+    assert not _passes(
+        "over_call_cap", free - timedelta(microseconds=1), zone, law, attempts=called
+    )
+    assert _passes("over_call_cap", free, zone, law, attempts=called)
 
 
 @settings(max_examples=150)

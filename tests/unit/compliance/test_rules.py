@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every rule refuses alone, for every reason it knows; and nothing else is needed to pass.
 
-Each rule carries its requirement (C1 to C4b, C5, C6, D1 to D12, G1 to G5, S1, S12, T2, T5, V1 to V4)."""
+Each carries its requirement: C1 to C4, C4b, C5, C6, D1 to D12, G1 to G5, S1, S12, T2, T5, V1 to V4.
+"""
 
 from __future__ import annotations
 

@@ -15,11 +15,14 @@ from tests.storage_home import TestHome
 def test_a_claim_carries_how_far_the_clock_is_off_and_the_gate_refuses(home: TestHome) -> None:
     campaign = home.campaign()
     home.clock.ahead_s = 3600.0
+    adrift = home.store.steering(campaign).clock_adrift  # no dialer process asks for a call
     claim = home.claim(campaign)
     if home.engine.dialect.name == "sqlite":  # no clock but this machine's
+        assert not adrift
         assert claim.request.clock_ahead_s == 0.0
         home.permit(claim)
         return
+    assert adrift
     assert claim.request.clock_ahead_s == 3600.0
     refusal = home.refusal(claim)
     assert {finding.rule for finding in refusal.decision.refusing} == {"clock_adrift"}

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from compliance.canonical import canonical, digest
+from compliance.clock import RINGS_WITHIN_S
 from compliance.errors import AuthorisationDenied, BadInput, LeaseLost, PermitError
 from compliance.facts import Blame, Claim, Number, Outcome, RefusalScope
 from storage import ledger
@@ -143,7 +144,7 @@ def stale_second_claim(home: TestHome, seconds: float, times: int = 1) -> Claim:
     return claim.evolve(request=claim.request.evolve(attempts=()))
 
 
-@pytest.mark.parametrize(("seconds", "allowed"), [(3599, False), (3600, True)])
+@pytest.mark.parametrize(("seconds", "allowed"), [(3608, False), (3609, True)])
 def test_the_hourly_cap_is_counted_again_at_the_commit(
     home: TestHome, seconds: float, allowed: bool
 ) -> None:
@@ -181,7 +182,7 @@ def test_the_daily_cap_is_counted_by_the_callees_calendar_and_rolling(home: Test
     claim = claim.evolve(request=claim.request.evolve(attempts=()))
     with pytest.raises(AuthorisationDenied, match="over_call_cap"):
         home.store.authorise(home.permit(claim), claim, home.clock.wall(), caps)
-    home.clock.advance(3600)  # 10:00: the first of them is a day ago
+    home.clock.advance(3600 + RINGS_WITHIN_S)  # 10:00: the first of them rang a day ago
     claim = home.claim(campaign)
     claim = claim.evolve(request=claim.request.evolve(attempts=()))
     assert home.store.authorise(home.permit(claim), claim, home.clock.wall(), caps)
