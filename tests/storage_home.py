@@ -288,7 +288,7 @@ def build(path: Path, databases: Databases, kind: HomeKind = HomeKind.PRODUCTION
     pass_exam(store, *people.values())
     adopt(store, people["officer"], RULEBOOK)
     officer = store.people.sign_in("officer", PASSWORD)
-    objects = FolderObjects(path / "objects")
+    objects = FolderObjects(path / "papers")  # apart: tests count the objects of recordings
     add_supplier(store, objects, officer, SUPPLIER, company="Candor Lines", now=clock.wall())
     declare_purpose(store, objects, officer, PURPOSE)
     engine.dispose()
