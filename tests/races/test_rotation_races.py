@@ -153,7 +153,7 @@ def test_a_pass_that_is_killed_over_and_over_comes_to_its_end(home: TestHome) ->
     assert last.stdout.strip() == "0"
     assert under(home) == {new}
     assert not home.store.rotation.unfinished()
-    assert _entries(home) == 60 + 60 + 1  # contacts, consents, the line: none twice
+    assert _entries(home) == 60 + 60 + 1 + 4  # contacts, consents, the line, its papers: none twice
     assert check_all(home) == 0
 
 

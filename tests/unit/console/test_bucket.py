@@ -47,7 +47,7 @@ def test_recordings_open_from_the_spool_and_from_the_bucket(elsewhere: ConsoleHo
     words = ("replay", elsewhere.accepted, "--wav", str(target), "--reason", "audit", "--force")
     assert elsewhere.candor(*words).code == 0
     before = target.read_bytes()
-    assert forward(elsewhere) == 3
+    assert forward(elsewhere) == 3 + 4  # tracks, papers
     assert not [path for path in (elsewhere.root / "spool").rglob("*") if path.is_file()]
     assert elsewhere.candor(*words).code == 0
     assert target.read_bytes()[:40_000:400] == before[:40_000:400]
@@ -58,13 +58,13 @@ def test_recordings_open_from_the_spool_and_from_the_bucket(elsewhere: ConsoleHo
 
 
 def test_the_doctor_looks_at_the_bucket(elsewhere: ConsoleHome) -> None:
-    assert "the bucket answers; 3 files wait" in elsewhere.candor("doctor").out
+    assert "the bucket answers; 7 files wait" in elsewhere.candor("doctor").out
     settings = elsewhere.root / "candor.toml"
     text = settings.read_text()
     settings.write_text(text.replace("endpoint = ", 'endpoint = "http://127.0.0.1:9" # '))
     told = elsewhere.candor("doctor").out
     assert "does not answer" in told
-    assert "3 files wait" in told
+    assert "7 files wait" in told
     settings.write_text(text.replace("endpoint = ", 'endpoint = "http://192.0.2.1" # '))
     assert "without TLS" in elsewhere.candor("doctor").out
 

@@ -68,7 +68,7 @@ def test_the_doctor_names_what_lies_under_a_key_that_was_rotated_away(calls: Con
     assert set(found) == {"ok", "unfinished", "left_used"}
     message = found["left_used"].message("en")
     assert old in message
-    assert "call_keys 3, consents 4, contacts 16, lines 1, recording_tracks 3" in message
+    assert "call_keys 3, consents 4, contacts 16, lines 1, papers 8, recording_tracks 3" in message
     assert f"candor keys retire {old}" in found["left_used"].remedy("en")
 
 
