@@ -19,6 +19,7 @@ from storage.context import Context, new_id
 from storage.lines import lines_of
 from storage.models import Batch, CampaignRow, ContactRow, Target
 from storage.numbers import timezone_of
+from storage.own_numbers import with_own_numbers
 from storage.requests import contact_of, contact_rows, request_of, requests_for
 from storage.standing import standing_of
 
@@ -87,7 +88,8 @@ class Previews:
     def lines(self, campaign_id: str) -> tuple[LineFacts, ...]:
         """The campaign's lines, in its order."""
         with self._context.read() as session:
-            return lines_of(session, campaign_id, self._context.clock.wall())
+            now = self._context.clock.wall()
+            return with_own_numbers(session, lines_of(session, campaign_id, now), now)
 
     def requests(self, actor: Actor, campaign_id: str) -> Iterator[DialRequest]:
         """A request for every contact that still waits; a draft or paused campaign as if

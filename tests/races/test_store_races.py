@@ -229,7 +229,9 @@ def test_a_refusal_and_a_call_at_the_same_moment_have_an_order(home: TestHome) -
             dialed = dialing.result()
             refusing.result()
         order = ["attempt.authorise", "refusal.record"] if dialed else ["refusal.record", _DENY]
-        assert home.ledger_kinds()[seen:] == order, turn
+        # With the last contact the campaign ends, after whichever of the two took it away.
+        kinds = [kind for kind in home.ledger_kinds()[seen:] if kind != "campaign.finish"]
+        assert kinds == order, turn
 
 
 _DENY = "attempt.deny"

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from compliance.clock import RINGS_WITHIN_S
 from compliance.facts import DialRequest, Number
 from compliance.gate import recheck
 from console.gate_view import reasons
@@ -27,7 +28,7 @@ from tests.unit.compliance.test_gate_properties import requests
 CN = shipped_rulebook()
 LUNCH = NOW + timedelta(hours=2)  # noon in Shanghai
 AFTERNOON = NOW + timedelta(hours=4, minutes=30)  # 14:30
-HOUR = timedelta(hours=1)
+HOUR, RINGS_WITHIN = timedelta(hours=1), timedelta(seconds=RINGS_WITHIN_S)
 
 
 def number(ending: int) -> Number:
@@ -59,7 +60,7 @@ def test_every_contact_is_counted_once() -> None:
         person(4, refusals=(refusal(timedelta(days=30)),)),
     )
     assert counts(found) == (4, 1, 1, 2)
-    assert found.opens == NOW + HOUR / 2
+    assert found.opens == NOW + HOUR / 2 + RINGS_WITHIN
     assert by_rule(found) == {
         "no_explicit_consent": (1, 1, 0),
         "over_call_cap": (0, 0, 1),
@@ -94,7 +95,7 @@ def test_the_second_of_two_equal_numbers_waits_for_its_cap() -> None:
     found = sums(person(1), person(1), person(2))
     assert counts(found) == (3, 2, 1, 0)
     assert by_rule(found) == {"over_call_cap": (0, 0, 1)}
-    assert found.opens == NOW + HOUR
+    assert found.opens == NOW + HOUR + RINGS_WITHIN
 
 
 def test_a_bad_line_is_no_reason_while_another_serves() -> None:

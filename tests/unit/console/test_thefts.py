@@ -113,6 +113,9 @@ def test_what_stops_nothing_and_what_the_doctor_says_of_it(calls: ConsoleHome) -
         "UPDATE ledger_outbox SET kind = 'hidden' WHERE kind = 'refusal.record'",
         f"UPDATE people SET roles = '{Role.OPERATOR},{Role.COMPLIANCE}'"
         f" WHERE name = '{Role.OPERATOR}'",
+        # A role nobody was examined for opens nothing: the exam is forged as well.
+        f"UPDATE exams SET roles = '{Role.OPERATOR},{Role.COMPLIANCE}'"
+        f" WHERE person = '{calls.people[Role.OPERATOR].id}'",
     )
     calls.sign_in(Role.AUDITOR)
     assert calls.candor("ledger", "verify").code == 0
