@@ -37,7 +37,7 @@ demo: $(RUN_STAMP) ## twenty real calls, six at a time, checked against the call
 
 # Whole calls are timed, so they have the machine to themselves; the rest shares its cores.
 test: $(DEV_STAMP) lint types ## lint, types, every test but those with a target of their own (under 15 minutes)
-	$(BIN)/python -m pytest -q --durations=8 -n auto --dist loadfile tests/races tests/asr tests/unit tests/wire tests/sim tests/simulation
+	$(BIN)/python -m pytest -q --durations=8 -n auto --dist loadfile tests/asr tests/unit tests/wire tests/sim tests/simulation
 	$(BIN)/python -m pytest -q --durations=8 tests/scenarios
 
 lint: $(DEV_STAMP) ## ruff: lint and format
@@ -59,7 +59,8 @@ scenarios: $(DEV_STAMP) ## whole calls, judged by the recorded audio
 softphones: $(DEV_STAMP) ## real baresip and linphonec, headless (packages baresip, linphone-cli)
 	$(BIN)/python -m pytest -q -m softphone tests/softphones
 
-faults: $(DEV_STAMP) ## whole calls while something dies: processes, disk, database (minutes)
+faults: $(DEV_STAMP) ## workers that race or are killed; whole calls while processes, disk or database die (minutes)
+	$(BIN)/python -m pytest -q --durations=8 -n auto --dist loadfile tests/races
 	$(BIN)/python -m pytest -q --durations=8 tests/faults
 
 powercut: $(DEV_STAMP) ## a power cut after every logged write, and what is left (about 10 minutes)

@@ -102,9 +102,9 @@ def duty_close(
 
     Example: candor duty close security --period 2026-H2 --text "no finding" --file report.pdf
     """
-    digest = _sha256(file) if file is not None else ""
     with homes.opened(home, passphrase()) as it:
         actor, place = homes.signed_in(it), it.home.settings.retention.timezone
+        digest = _sha256(file) if file is not None else ""
         it.store.duties.close(actor, kind, period, read_words(note), place, digest)
         say(
             it,

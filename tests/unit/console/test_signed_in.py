@@ -32,6 +32,8 @@ OPEN = {
     "db upgrade": "must work where the schema does not fit; the ledger says so",
     "restore": "makes a home of a backup",
     "script lint": "reads a file",
+    "wording check": "reads a text, keeps nothing",
+    "wording packs": "the words of this program and of the home's folder",
     "gate try": "a described call; no home",
     "ledger key": "prints a public key: what an auditor holds a pack against",
     "ledger verify": "of files; of a home it asks who",

@@ -138,7 +138,8 @@ def test_a_refusal_takes_the_confirmation_with_it(lab: TestHome) -> None:
 
 def test_a_refusal_that_ran_out_restores_nothing(lab: TestHome) -> None:
     batch = confirmed(lab)
-    at = lab.clock.wall() + timedelta(seconds=1)
+    lab.clock.advance(1)
+    at = lab.clock.wall()
     lab.store.refusals.refuse_number(
         lab.actors["operator"], Number(URI), how="letter", at=at, until=at + timedelta(days=1)
     )
