@@ -24,6 +24,7 @@ from compliance.clock import VirtualClock
 from compliance.facts import Actor, HomeKind, Number, Outcome, RefusalScope, SourceKind
 from console import backups, homes
 from console.commands import keys
+from console.demo_papers import add_supplier, declare_purpose
 from console.homes import Opened
 from dialer.schedule import recover_recordings
 from storage import ledger, pii, restoring
@@ -39,9 +40,11 @@ from tests.exams import adopt, pass_exam
 from tests.storage_home import (
     COMPANY,
     PASSWORD,
+    PURPOSE,
     ROLES,
     RULEBOOK,
     START,
+    SUPPLIER,
     TENANT,
     TestHome,
     row,
@@ -115,7 +118,11 @@ class Workday:
         self.store = self.home.store
         working = [who for name, who in self.home.actors.items() if name != "admin"]
         pass_exam(self.store, *working)
-        adopt(self.store, self.home.actors["officer"], RULEBOOK)
+        officer, objects = self.home.actors["officer"], self.it.home.open_objects()
+        adopt(self.store, officer, RULEBOOK)
+        company, now = "Candor Lines", self.clock.wall()
+        add_supplier(self.store, objects, officer, SUPPLIER, company=company, now=now)
+        declare_purpose(self.store, objects, officer, PURPOSE)
 
     def prepare(self, near: Path) -> str:
         """Contacts, some of which cannot be taken, and a campaign over them."""
