@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,11 @@ from tests.postgres import PostgresServer
 from tests.storage_home import TestHome, build, copy_home
 
 Ask = pytest.FixtureRequest
+
+# A run in the background inherits that Ctrl-C is ignored, and so would every process that a
+# test starts and interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples every run: a red run is somebody's change, not this run's luck. `make fuzz`
 # looks further, with new examples each time; what it finds becomes a test of its own.

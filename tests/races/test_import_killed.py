@@ -187,13 +187,8 @@ def test_control_c_stores_nothing(
 
     path = people(home)
     after_pieces(monkeypatch, 2, interrupt)
-    # A test run in the background inherits that Ctrl-C is ignored.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            bring_in(home, path)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with pytest.raises(KeyboardInterrupt):
+        bring_in(home, path)
     assert left(home) == [0, 0, 0]
     assert readers() == []
 
