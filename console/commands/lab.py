@@ -80,9 +80,9 @@ def campaign_test(
     Example: candor campaign test --to sip:me@127.0.0.1:5060
     """
     with homes.opened(home, passphrase()) as it:
+        actor = homes.signed_in(it)
         configure(it.home.logs / "supervisor.log")
         language = it.home.settings.language
-        actor = homes.signed_in(it)
         lab.check(it, actor, to)
         exit_if_stopped(it, "candor campaign test")
         if not it.store.testers.allowed(to):
